@@ -1,0 +1,1 @@
+"""The injector: AdmissionReview in, patch or refusal out."""

@@ -1,0 +1,164 @@
+"""The ports: what the use cases need from a store, and nothing of any vendor.
+
+All calls are synchronous, may be made from any thread, and raise only :mod:`secrets_svc.core.errors`.
+What a store answers is hostile until the adapter has checked it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from secrets_svc.core.scope import Scope
+from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
+from secrets_svc.core.value import SecretValue
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a listing; ``cursor`` is opaque and ``None`` on the last page."""
+
+    items: tuple[T, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A secret that is there: enough to decide an admission, and no value.
+
+    :param token: the version token, opaque, never the same for two different values.
+    :param size: bytes, where the store can tell without reading the value.
+    """
+
+    ref: SecretRef
+    token: str
+    type: SecretType
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretVersion:
+    """A value together with the version it is the value of."""
+
+    ref: SecretRef
+    token: str
+    type: SecretType
+    value: SecretValue
+
+
+class SecretWriter(Protocol):
+    """Writes and sees metadata, never values.
+
+    ``operation_id`` names one intent of one caller (opaque, at most 128 characters): the same call again with
+    the same id succeeds without doing anything twice; the id again for another ref or verb is
+    ``invalid_argument``. Stores remember ids for at least an hour.
+    """
+
+    def create(
+        self, ref: SecretRef, value: SecretValue, type: SecretType, *, actor: str, operation_id: str
+    ) -> SecretMetadata:
+        """Store a new secret. May be repeated with the same ``operation_id``. Raises ``AlreadyExists``."""
+
+    def update(
+        self,
+        ref: SecretRef,
+        value: SecretValue,
+        *,
+        actor: str,
+        operation_id: str,
+        expected: str | None = None,
+    ) -> SecretMetadata:
+        """Replace the value; the type stays. May be repeated with the same ``operation_id``.
+
+        :param expected: the version token that must be current.
+        :raises NotFound: there is none. :raises Conflict: ``expected`` is not current.
+        """
+
+    def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
+        """Remove it. May be repeated with the same ``operation_id``. Raises ``NotFound``."""
+
+    def describe(self, ref: SecretRef) -> SecretMetadata:
+        """Its metadata. Raises ``NotFound``."""
+
+    def list(
+        self, within: Scope, *, exact: bool = False, limit: int = 100, cursor: str | None = None
+    ) -> Page[SecretMetadata]:
+        """Secrets whose scope ``within`` covers (with ``exact``: equals), in a stable order.
+
+        A secret that is there throughout is seen exactly once, whatever is deleted or created between pages.
+
+        :param limit: at most so many items, 1 to 1000. :raises InvalidArgument: a cursor that isn't ours.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections. May be repeated."""
+
+
+class SecretReader(Protocol):
+    """Reads, never writes."""
+
+    def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
+        """Which of ``refs`` are there, and at which version; absent ones are left out. No value moves.
+
+        One failing ref fails the call: absent is not failed (I4).
+        """
+
+    def read(self, ref: SecretRef, token: str) -> SecretVersion:
+        """The value at version ``token``. Raises ``Changed`` if that is no longer current, ``NotFound``."""
+
+    def close(self) -> None:
+        """Let go of files and connections. May be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a kind of store can do; the generated table and the contract suite go by it.
+
+    :param max_value: bytes it can hold in one value.
+    :param empty_value: whether a value of no bytes can be stored.
+    :param inline: whether a read takes microseconds, so that no thread is worth its price.
+    :param separate_identities: whether its own policy engine can tell our writer from our reader (I10).
+    :param durable: whether values outlive the process.
+    :param consistency: ``strong``: a resolve sees every acknowledged write; ``eventual``: soon after.
+    """
+
+    max_value: int
+    empty_value: bool = True
+    inline: bool = False
+    separate_identities: bool = False
+    durable: bool = True
+    consistency: str = "strong"
+
+
+class Backend(Protocol):
+    """A kind of store, found by the entry point group ``secrets_svc.backends``.
+
+    ``settings_model`` is a frozen pydantic model that refuses unknown fields; its instance comes back as the
+    first argument of ``open_writer`` and ``open_reader``. ``state`` is the folder for what must last.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word in settings, equal to the entry point's name."""
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    @property
+    def settings_model(self) -> type[Any]:
+        """Its settings."""
+
+    def open_writer(self, settings: Any, *, state: Path) -> SecretWriter:
+        """A writer with the writer's identity. Raises ``Unavailable`` or ``InvalidArgument``."""
+
+    def open_reader(self, settings: Any, *, state: Path) -> SecretReader:
+        """A reader with the reader's identity. Raises ``Unavailable`` or ``InvalidArgument``."""

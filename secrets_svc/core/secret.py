@@ -1,0 +1,79 @@
+"""What a secret is: its name, its reference, its type and its metadata."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.scope import Scope, shown
+
+MAX_NAME = 128
+_NAME = re.compile(r"[-a-zA-Z0-9_]{1,128}")
+
+
+def validate_name(text: object) -> str:
+    """Return ``text`` if it is a legal, case-sensitive name of a secret.
+
+    :raises InvalidArgument: with the rule.
+    """
+    if isinstance(text, str) and _NAME.fullmatch(text):
+        return text
+    raise InvalidArgument(
+        f"secret name {shown(text)} is not valid: letters, digits, '-' and '_', 1 to {MAX_NAME} characters"
+    )
+
+
+class SecretType(enum.StrEnum):
+    """What a value is for. Fixed at create."""
+
+    GENERIC = "generic"
+    IMAGE_PULL = "image-pull"
+
+    @classmethod
+    def parse(cls, text: str) -> SecretType:
+        """From any of the names that clients use (``regular``, ``image_pull``, ``image-pull-secret`` too).
+
+        :raises InvalidArgument: for any other word.
+        """
+        try:
+            return cls(_TYPE_ALIASES.get(text, text))
+        except ValueError:
+            raise InvalidArgument(f"type {shown(text)} is not known: generic or image-pull") from None
+
+
+_TYPE_ALIASES = {"regular": "generic", "image_pull": "image-pull", "image-pull-secret": "image-pull"}
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A secret's full name: scope and name."""
+
+    scope: Scope
+    name: str
+
+    def __post_init__(self) -> None:
+        validate_name(self.name)
+
+    def __str__(self) -> str:
+        return f'"{self.name}" in {self.scope}'
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMetadata:
+    """All that is known of a secret without its value.
+
+    :param version: the store's version token: opaque, and never the same for two different values.
+    :param size: bytes, where the store can tell without reading the value.
+    """
+
+    ref: SecretRef
+    type: SecretType
+    version: str
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+    updated_by: str
+    size: int | None = None
