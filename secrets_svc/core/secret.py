@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from secrets_svc.core.errors import InvalidArgument
@@ -53,9 +53,15 @@ class SecretRef:
 
     scope: Scope
     name: str
+    # References are keys of every look-up of an admission: their hash is made once.
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         validate_name(self.name)
+        object.__setattr__(self, "_hash", hash((self.scope, self.name)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __str__(self) -> str:
         return f'"{self.name}" in {self.scope}'

@@ -1,0 +1,239 @@
+"""The control plane's use cases. One method a call; every one ends in exactly one audit event."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
+from secrets_svc.core.errors import (
+    AlreadyExists,
+    Conflict,
+    Internal,
+    NotFound,
+    PermissionDenied,
+    SecretsError,
+)
+from secrets_svc.core.policy import Action, Policy, Principal
+from secrets_svc.core.ports import Page, SecretWriter
+from secrets_svc.core.scope import Scope, precedence_chain
+from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
+from secrets_svc.core.value import SecretValue
+
+T = TypeVar("T")
+
+
+class DataPlane(SecretWriter, Protocol):
+    """Where values go: a writer that validates, under the name of its store."""
+
+    @property
+    def store(self) -> str:
+        """The store's name."""
+
+    def check(self, ref: SecretRef, value: SecretValue, type: SecretType) -> None:
+        """Raise what ``create`` would raise about the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls, under which request id, and which intent it is.
+
+    :param idempotency_key: the caller's own name for the intent, so that it may be repeated.
+    """
+
+    principal: Principal
+    request_id: str
+    idempotency_key: str | None = None
+
+    @property
+    def operation_id(self) -> str:
+        """Unique to this principal, so that nobody can meet another's key."""
+        if self.idempotency_key is None:
+            return uuid.uuid4().hex
+        return hashlib.sha256(f"{self.principal.name}\0{self.idempotency_key}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One scope of an explanation; ``outcome`` is ``hit``, ``shadowed`` or ``absent``."""
+
+    scope: Scope
+    outcome: str
+    metadata: SecretMetadata | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Which secret a name means in a scope, and why."""
+
+    name: str
+    scope: Scope
+    store: str
+    steps: tuple[Step, ...]
+
+    @property
+    def winner(self) -> SecretMetadata | None:
+        """The secret that a pod would get."""
+        return next((step.metadata for step in self.steps if step.outcome == "hit"), None)
+
+
+class ControlPlane:
+    """Authorises, hands on, audits.
+
+    :param policy: who may do what. :param data_plane: where values go.
+    :param audit: gets one event a call, before the caller gets the answer.
+    """
+
+    def __init__(self, *, policy: Policy, data_plane: DataPlane, audit: AuditSink) -> None:
+        self._policy = policy
+        self._data_plane = data_plane
+        self._audit = audit
+
+    def create(
+        self, call: Call, ref: SecretRef, value: SecretValue, type: SecretType, *, dry_run: bool = False
+    ) -> SecretMetadata | None:
+        """Store a new secret; a dry run only checks, and answers ``None``.
+
+        :raises AlreadyExists: also on a dry run.
+        """
+
+        def write() -> SecretMetadata | None:
+            if not dry_run:
+                return self._data_plane.create(
+                    ref, value, type, actor=call.principal.name, operation_id=call.operation_id
+                )
+            self._data_plane.check(ref, value, type)
+            if self._find(ref) is not None:
+                raise AlreadyExists(f"secret {ref} already exists")
+            return None
+
+        return self._audited(call, Action.CREATE, ref, write, dry_run=dry_run)
+
+    def update(
+        self,
+        call: Call,
+        ref: SecretRef,
+        value: SecretValue,
+        *,
+        expected: str | None = None,
+        dry_run: bool = False,
+    ) -> SecretMetadata:
+        """Replace a value. Raises ``NotFound``, and ``Conflict`` where ``expected`` is not current."""
+
+        def write() -> SecretMetadata:
+            if not dry_run:
+                return self._data_plane.update(
+                    ref,
+                    value,
+                    actor=call.principal.name,
+                    operation_id=call.operation_id,
+                    expected=expected,
+                )
+            current = self._data_plane.describe(ref)
+            self._data_plane.check(ref, value, current.type)
+            if expected is not None and expected != current.version:
+                raise Conflict(f"secret {ref} is not at the expected version any more")
+            return current
+
+        return self._audited(call, Action.UPDATE, ref, write, dry_run=dry_run)
+
+    def delete(self, call: Call, ref: SecretRef, *, dry_run: bool = False) -> None:
+        """Remove a secret. Raises ``NotFound``."""
+
+        def write() -> None:
+            if dry_run:
+                self._data_plane.describe(ref)
+            else:
+                self._data_plane.delete(ref, actor=call.principal.name, operation_id=call.operation_id)
+
+        self._audited(call, Action.DELETE, ref, write, dry_run=dry_run)
+
+    def describe(self, call: Call, ref: SecretRef) -> SecretMetadata:
+        """A secret's metadata. Raises ``NotFound``."""
+        return self._audited(call, Action.GET, ref, lambda: self._data_plane.describe(ref))
+
+    def list(
+        self, call: Call, within: Scope, *, exact: bool, limit: int, cursor: str | None
+    ) -> Page[SecretMetadata]:
+        """One page of what ``within`` covers."""
+        return self._audited_scope(
+            call,
+            Action.LIST,
+            within,
+            lambda: self._data_plane.list(within, exact=exact, limit=limit, cursor=cursor),
+        )
+
+    def explain(self, call: Call, ref: SecretRef) -> Explanation:
+        """What the name means to a pod in the scope of ``ref``, and why."""
+        return self._audited(call, Action.EXPLAIN, ref, lambda: self._explain(ref))
+
+    def _explain(self, ref: SecretRef) -> Explanation:
+        steps: list[Step] = []
+        for scope in precedence_chain(ref.scope):
+            metadata = self._find(SecretRef(scope, ref.name))
+            hit_before = any(step.outcome == "hit" for step in steps)
+            outcome = "absent" if metadata is None else "shadowed" if hit_before else "hit"
+            steps.append(Step(scope, outcome, metadata))
+        return Explanation(ref.name, ref.scope, self._data_plane.store, tuple(steps))
+
+    def _find(self, ref: SecretRef) -> SecretMetadata | None:
+        try:
+            return self._data_plane.describe(ref)
+        except NotFound:
+            return None
+
+    def _audited(
+        self, call: Call, action: Action, ref: SecretRef, work: Callable[[], T], *, dry_run: bool = False
+    ) -> T:
+        detail: dict[str, object] = {"dry_run": True} if dry_run else {}
+
+        def secrets(result: object) -> tuple[AuditSecret, ...]:
+            version = result.version if isinstance(result, SecretMetadata) and not dry_run else None
+            return (AuditSecret.of(ref, version=version, store=self._data_plane.store),)
+
+        return self._run(call, action, ref.scope, work, secrets=secrets, detail=detail)
+
+    def _audited_scope(self, call: Call, action: Action, scope: Scope, work: Callable[[], T]) -> T:
+        return self._run(call, action, scope, work, secrets=lambda _: (), detail={"scope": str(scope)})
+
+    def _run(
+        self,
+        call: Call,
+        action: Action,
+        scope: Scope,
+        work: Callable[[], T],
+        *,
+        secrets: Callable[[object], tuple[AuditSecret, ...]],
+        detail: dict[str, object],
+    ) -> T:
+        """Authorise, do ``work``, record how it ended, and only then answer."""
+
+        def record(outcome: str, result: object = None) -> None:
+            self._audit.record(
+                AuditEvent(
+                    surface="api",
+                    action=action,
+                    actor=call.principal.name,
+                    outcome=outcome,
+                    request_id=call.request_id,
+                    secrets=secrets(result),
+                    detail=detail,
+                )
+            )
+
+        try:
+            decision = self._policy.decide(call.principal, action, scope)
+            if not decision.allowed:
+                raise PermissionDenied(decision.reason)
+            result = work()
+        except SecretsError as error:
+            record(error.code)
+            raise
+        except Exception:
+            record(Internal.code)
+            raise
+        record("ok", result)
+        return result
