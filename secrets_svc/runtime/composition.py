@@ -1,0 +1,102 @@
+"""Joins the parts of the service roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from secrets_svc.control.service import ControlPlane
+from secrets_svc.core.audit import AuditEvent, AuditSink
+from secrets_svc.core.errors import InvalidArgument, SecretsError
+from secrets_svc.core.policy import Binding, Policy, Role
+from secrets_svc.core.scope import Scope
+from secrets_svc.data.writing import ValidatedWriter
+from secrets_svc.edges.rest.app import build_app
+from secrets_svc.edges.rest.authentication import TokenAuthenticator
+from secrets_svc.edges.rest.gate import App
+from secrets_svc.runtime.files import ensure_token, private_folder, read_token
+from secrets_svc.runtime.metrics import CountingSink, Metrics
+from secrets_svc.runtime.settings import Settings
+from secrets_svc.runtime.stores import Store, configured_store, open_audit
+
+ADMIN = "admin"
+ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105  # a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The control and data plane of one process, joined."""
+
+    app: App
+    audit: AuditSink
+    metrics: Metrics
+    store: Store
+    close: Callable[[], None]
+
+
+def build_service(settings: Settings, state: Path) -> Service:
+    """Control and data plane in one process, behind the REST API.
+
+    :param state: the state folder, made if need be.
+    """
+    private_folder(state)
+    with ExitStack() as undo:
+        metrics = Metrics()
+        audit_file = open_audit(settings, state)
+        undo.callback(audit_file.close)
+        audit = CountingSink(audit_file, metrics)
+        store = configured_store(settings, state)
+        data_plane = ValidatedWriter(
+            writer=store.open_writer(), capabilities=store.backend.capabilities, store=store.name
+        )
+        undo.callback(data_plane.close)
+        policy = _policy(settings)
+        app = build_app(
+            control=ControlPlane(policy=policy, data_plane=data_plane, audit=audit),
+            policy=policy,
+            organization=settings.organization.name,
+            authenticator=_authenticator(settings, state),
+            refused=_auditing_refusals(audit),
+            ready=_store_answers(data_plane, settings.organization.name),
+            metrics=metrics.text,
+            body_deadline=settings.server.body_deadline,
+        )
+        return Service(app, audit, metrics, store, undo.pop_all().close)
+
+
+def _policy(settings: Settings) -> Policy:
+    organization = settings.organization.name
+    configured = [
+        Binding(each.principal, each.role, each.scope(organization)) for each in settings.policy.bindings
+    ]
+    return Policy([Binding(ADMIN, Role.ADMIN, Scope(organization)), *configured])
+
+
+def _authenticator(settings: Settings, state: Path) -> TokenAuthenticator:
+    tokens = {ADMIN: ensure_token(state / ADMIN_TOKEN_FILE, "the admin token")}
+    for index, entry in enumerate(settings.authentication.tokens):
+        field = f"authentication.tokens[{index}].token_file"
+        if entry.principal in tokens:
+            raise InvalidArgument(f'{field}: principal "{entry.principal}" has a token already')
+        tokens[entry.principal] = read_token(entry.token_file, field)
+    return TokenAuthenticator(tokens)
+
+
+def _auditing_refusals(audit: AuditSink) -> Callable[[str, SecretsError], None]:
+    def refused(request_id: str, error: SecretsError) -> None:
+        audit.record(AuditEvent("api", "authenticate", "anonymous", error.code, request_id))
+
+    return refused
+
+
+def _store_answers(data_plane: ValidatedWriter, organization: str) -> Callable[[], bool]:
+    def ready() -> bool:
+        try:
+            data_plane.list(Scope(organization), exact=True, limit=1)
+        except SecretsError:
+            return False
+        return True
+
+    return ready

@@ -1,0 +1,88 @@
+"""Files that must stay private: made with the right mode, and refused with the wrong one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.value import SecretValue
+
+
+def default_state_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
+    """``secrets-svc`` below ``XDG_STATE_HOME`` (XDG Base Directory Specification), else ~/.local/state."""
+    base = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "secrets-svc"
+
+
+def private_folder(path: Path) -> Path:
+    """Make ``path`` (0700) if need be.
+
+    :raises InvalidArgument: others can get into it. :raises Unavailable: it can't be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise Unavailable(f"folder {path} can't be made or used") from error
+    if mode & 0o077:
+        raise InvalidArgument(f"folder {path} is open to others (mode {mode:04o}): type chmod 700 {path}")
+    return path
+
+
+def read_private(path: Path, field: str) -> bytes:
+    """The content of a file that only its owner may read.
+
+    :param field: the setting that names it, for the message.
+    :raises InvalidArgument: it is absent, unreadable, or others can read it.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(1 << 20)
+    except OSError:
+        raise InvalidArgument(f"{field}: file {path} can't be read") from None
+    if mode & 0o077:
+        raise InvalidArgument(
+            f"{field}: file {path} is open to others (mode {mode:04o}): type chmod 600 {path}"
+        )
+    return content
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write ``path`` whole or not at all, mode 0600, on the disk when this returns."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def read_token(path: Path, field: str) -> SecretValue:
+    """A bearer token from a private file, white space around it left out.
+
+    :raises InvalidArgument: see :func:`read_private`; also if it is shorter than 32 characters.
+    """
+    token = read_private(path, field).strip()
+    if len(token) < 32:
+        raise InvalidArgument(f"{field}: the token in {path} has fewer than 32 characters")
+    return SecretValue(token)
+
+
+def ensure_token(path: Path, field: str) -> SecretValue:
+    """The token in ``path``, made of 256 bits of chance if there is none yet."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32).encode() + b"\n")
+    return read_token(path, field)

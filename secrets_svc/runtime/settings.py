@@ -1,0 +1,182 @@
+"""Settings of the service roles: typed, grouped, frozen. ``settings_source.py`` fills them.
+
+Each field says what it means, its unit, and why that default; the reference page is made of this.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.policy import Role
+from secrets_svc.core.scope import Scope, validate_label
+
+
+def _label(text: str) -> str:
+    try:
+        return validate_label("it", text)
+    except InvalidArgument:
+        raise ValueError(
+            "must be lower-case letters, digits and '-', beginning and ending with a letter or digit, "
+            "at most 63 characters"
+        ) from None
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError('must be HOST:PORT, e.g. "127.0.0.1:8470"')
+    return text
+
+
+Label = Annotated[str, AfterValidator(_label)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Group(BaseModel):
+    """A table of settings: unknown fields are refused, and no error repeats what was given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerSettings(Group):
+    """The REST API's socket."""
+
+    listen: Address = Field(
+        "127.0.0.1:8470",
+        description="HOST:PORT. Loopback by default: a token never crosses a network in clear. Any other "
+        "address needs tls_cert and tls_key.",
+    )
+    tls_cert: Path | None = Field(None, description="PEM file with the certificate chain.")
+    tls_key: Path | None = Field(None, description="PEM file with its private key, mode 0600.")
+    body_deadline: float = Field(
+        10.0, gt=0, le=120, description="Seconds in which a request body must have arrived."
+    )
+    idle_timeout: float = Field(
+        30.0, gt=0, le=600, description="Seconds after which a connection that asks nothing is closed."
+    )
+
+
+class StateSettings(Group):
+    """What lasts on this machine."""
+
+    folder: Path | None = Field(
+        None,
+        description="Folder of the embedded store, keys, tokens and audit file, mode 0700. By default "
+        "secrets-svc below XDG_STATE_HOME (~/.local/state).",
+    )
+
+
+class OrganizationSettings(Group):
+    """The one organization of a single-tenant installation."""
+
+    name: Label = Field(
+        "flyte", description="Its name. Whatever organization a client names maps to it; Flyte's own default."
+    )
+
+
+class TokenSettings(Group):
+    """A caller of the API."""
+
+    principal: str = Field(min_length=1, max_length=128, description="Who has it; bindings name it.")
+    token_file: Path = Field(
+        description="File with the token, mode 0600, of 32 characters or more, e.g. from "
+        "head -c 32 /dev/urandom | base64"
+    )
+
+
+class AuthenticationSettings(Group):
+    """Who can call the API."""
+
+    tokens: tuple[TokenSettings, ...] = Field(
+        (), description="Bearer tokens, beside the admin token that the first start makes."
+    )
+
+
+class BindingSettings(Group):
+    """A role somewhere."""
+
+    principal: str = Field(min_length=1, max_length=128, description="Who gets it.")
+    role: Role = Field(description="viewer, contributor or admin.")
+    project: Label | None = Field(None, description="Only in this project.")
+    domain: Label | None = Field(None, description="Only in this domain.")
+
+    def scope(self, organization: str) -> Scope:
+        """Where the role holds."""
+        return Scope(organization, self.domain, self.project)
+
+
+class PolicySettings(Group):
+    """Who may do what. Empty denies everything to everybody but the admin token's holder."""
+
+    bindings: tuple[BindingSettings, ...] = Field(
+        (), description="With neither project nor domain a binding holds in the whole organization."
+    )
+
+
+class NamespaceSettings(Group):
+    """What a namespace stands for."""
+
+    project: Label | None = Field(None, description="Its project.")
+    domain: Label | None = Field(None, description="Its domain.")
+
+
+class InjectorSettings(Group):
+    """The admission webhook."""
+
+    listen: Address = Field("127.0.0.1:8471", description="HOST:PORT; always TLS.")
+    tls_cert: Path | None = Field(
+        None, description="PEM file with the certificate chain; without it one is made in the state folder."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with its private key, mode 0600.")
+    deadline: float = Field(
+        5.0,
+        gt=0,
+        le=30,
+        description="Seconds for one admission; keep the webhook's timeoutSeconds above it, so that a pod's "
+        "owner reads our refusal and not a time-out.",
+    )
+    max_staleness: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Seconds for which an answer of the store may serve again. 0: every admission is decided "
+        "on a call that began after it arrived.",
+    )
+    namespaces: dict[str, NamespaceSettings] = Field(
+        default_factory=dict,
+        description='Proof by namespace map, e.g. {"shop-production" = {project = "shop", domain = '
+        '"production"}}. A namespace that is not here proves nothing.',
+    )
+
+
+class AuditSettings(Group):
+    """The audit file."""
+
+    file: Path | None = Field(None, description="By default audit.jsonl in the state folder; mode 0600.")
+
+
+class LoggingSettings(Group):
+    """The log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="No level shows a value.")
+
+
+class Settings(Group):
+    """All groups."""
+
+    server: ServerSettings = ServerSettings()
+    state: StateSettings = StateSettings()
+    organization: OrganizationSettings = OrganizationSettings()
+    authentication: AuthenticationSettings = AuthenticationSettings()
+    policy: PolicySettings = PolicySettings()
+    stores: dict[str, dict[str, Any]] = Field(
+        default_factory=lambda: {"local": {"backend": "local"}},
+        description='Configured stores by name: "backend" and that backend\'s own settings. Exactly one.',
+    )
+    injector: InjectorSettings = InjectorSettings()
+    audit: AuditSettings = AuditSettings()
+    logging: LoggingSettings = LoggingSettings()
