@@ -1,0 +1,165 @@
+"""Our dialect: the annotation ``secrets-svc.internal/request``, a JSON array of requests.
+
+``[{"name": "db-password", "env": "DB_PASSWORD"},
+{"name": "tls-key", "file": "tls/key.pem", "mode": "0440", "optional": true, "containers": ["main"]}]``
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Any
+
+from injector.keys import DOMAIN_LABEL, PROJECT, REQUEST, STATUS
+from injector.requests import Claim, PodRequests, SecretRequest
+from injector.review import ObjectMeta
+from secrets_svc.core.errors import InvalidArgument, TooLarge
+from secrets_svc.core.scope import shown, validate_label
+from secrets_svc.core.secret import validate_name
+
+#: Characters of the annotation; the API server takes 256 KiB for all annotations of an object together.
+MAX_ANNOTATION = 65_536
+#: Requests in one annotation.
+MAX_REQUESTS = 256
+#: Characters of a file's path below the files' folder, and of each of its parts (Linux NAME_MAX).
+MAX_PATH = 512
+MAX_PATH_PART = 255
+
+_FIELDS = {"name", "env", "file", "mode", "optional", "containers"}
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_PATH_PART = re.compile(r"[A-Za-z0-9_.,@%+=:~ -]{1,255}")
+_MODE = re.compile(r"0?[0-7]{3}")
+
+
+def parse(metadata: ObjectMeta) -> PodRequests | None:
+    """What the pod asks for; ``None`` where it has no annotation of ours.
+
+    :raises InvalidArgument: the annotation can't be understood, or a status stands without a request.
+    """
+    annotations = metadata.annotations or {}
+    text = annotations.get(REQUEST)
+    if text is None:
+        if STATUS in annotations:
+            raise InvalidArgument(f"annotation {STATUS} is ours to write; remove it")
+        return None
+    if len(text) > MAX_ANNOTATION:
+        raise TooLarge(f"annotation {REQUEST} has {len(text)} characters, over the limit of {MAX_ANNOTATION}")
+    return _parse_text(text)
+
+
+def claim(metadata: ObjectMeta) -> Claim:
+    """The scope that the pod's labels claim. Raises ``InvalidArgument`` for labels that can't be one."""
+    labels = metadata.labels
+    if not labels:
+        return Claim()
+    return _claim(labels.get(PROJECT), labels.get(DOMAIN_LABEL))
+
+
+@lru_cache(maxsize=4096)
+def _claim(project: str | None, domain: str | None) -> Claim:
+    for kind, text in (("project", project), ("domain", domain)):
+        if text is not None:
+            validate_label(kind, text)
+    return Claim(project, domain)
+
+
+@lru_cache(maxsize=1024)
+def _parse_text(text: str) -> PodRequests:
+    try:
+        entries = json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        raise InvalidArgument(f"annotation {REQUEST} is not valid JSON") from None
+    if not isinstance(entries, list):
+        raise InvalidArgument(f"annotation {REQUEST} must be a JSON array of requests")
+    if len(entries) > MAX_REQUESTS:
+        raise TooLarge(f"annotation {REQUEST} has {len(entries)} requests, over the limit of {MAX_REQUESTS}")
+    return PodRequests([_request(index, entry) for index, entry in enumerate(entries)])
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidArgument(f"annotation {REQUEST} has {shown(twice)} twice in one request")
+    return found
+
+
+def _request(index: int, entry: Any) -> SecretRequest:
+    place = f"request {index} of annotation {REQUEST}"
+    if not isinstance(entry, dict):
+        raise InvalidArgument(f"{place} is not an object")
+    unknown = sorted(entry.keys() - _FIELDS)
+    if unknown:
+        raise InvalidArgument(
+            f"{place}: unknown field {shown(unknown[0])}; known: {', '.join(sorted(_FIELDS))}"
+        )
+    try:
+        return _checked(entry)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{place}: {error.message}") from None
+
+
+def _checked(entry: dict[str, Any]) -> SecretRequest:
+    name = validate_name(entry.get("name"))
+    env, file = entry.get("env"), entry.get("file")
+    if env is None and file is None:
+        env = default_env(name)
+    if env is not None:
+        validate_env(env)
+    if file is not None:
+        validate_path(file)
+    mode = _mode(entry.get("mode"), file)
+    optional = entry.get("optional", False)
+    if not isinstance(optional, bool):
+        raise InvalidArgument("optional must be true or false")
+    return SecretRequest(name, env, file, mode, optional, _containers(entry.get("containers")))
+
+
+def default_env(name: str) -> str:
+    """The variable for a secret that asks for no place: as Flyte names it, ``-`` → ``_``, upper case."""
+    env = name.replace("-", "_").upper()
+    if not _ENV.fullmatch(env):
+        raise InvalidArgument(f"secret {shown(name)} makes no variable name of itself; say which with env")
+    return env
+
+
+def validate_env(env: object) -> str:
+    """``env`` if it can be a variable's name everywhere. Raises ``InvalidArgument``."""
+    if not isinstance(env, str) or not _ENV.fullmatch(env):
+        raise InvalidArgument(
+            f"env {shown(env)} is not valid: letters, digits and '_', not beginning with a digit"
+        )
+    return env
+
+
+def validate_path(path: object) -> str:
+    """``path`` if it is relative and stays below its folder. Raises ``InvalidArgument``."""
+    if not isinstance(path, str) or not path or len(path) > MAX_PATH:
+        raise InvalidArgument(f"file {shown(path)} must be a relative path of 1 to {MAX_PATH} characters")
+    if path.startswith("/"):
+        raise InvalidArgument(f"file {shown(path)} must be relative: it lies below the files' folder")
+    for part in path.split("/"):
+        # ".." at the beginning is how the kubelet names its own entries in such volumes.
+        if part in ("", ".") or part.startswith("..") or not _PATH_PART.fullmatch(part):
+            raise InvalidArgument(f"file {shown(path)} has a part that is not allowed: {shown(part)}")
+    return path
+
+
+def _mode(text: object, file: object) -> int | None:
+    if text is None:
+        return None
+    if file is None:
+        raise InvalidArgument("mode is for files; this request has no file")
+    if not isinstance(text, str) or not _MODE.fullmatch(text):
+        raise InvalidArgument(f'mode {shown(text)} must be octal in quotes, such as "0440"')
+    return int(text, 8)
+
+
+def _containers(names: object) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or not names:
+        raise InvalidArgument("containers must be a list of names; leave it out for all of them")
+    return tuple(validate_label("container", name) for name in names)

@@ -1,0 +1,22 @@
+"""Every label, annotation and reserved name that the injector reads or writes, in one place."""
+
+from __future__ import annotations
+
+DOMAIN = "secrets-svc.internal"
+
+#: Annotation: what the pod asks for (our dialect).
+REQUEST = f"{DOMAIN}/request"
+#: Annotation: what it got. Output only, never believed.
+STATUS = f"{DOMAIN}/status"
+#: Labels: the scope that the pod claims. Believed only with a proof.
+PROJECT = f"{DOMAIN}/project"
+DOMAIN_LABEL = f"{DOMAIN}/domain"
+
+#: Names of Secrets that begin so are ours.
+RESERVED = "ss-"
+#: Names of volumes that begin so are ours.
+VOLUME = "secrets-svc-files-"
+#: The one key in a staged Secret.
+DATA_KEY = "value"
+#: Where files appear.
+FILES = "/var/run/secrets/secrets-svc"

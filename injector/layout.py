@@ -1,0 +1,206 @@
+"""Where everything a pod asks for would go, and whether it can. Pure; decided before any store is asked.
+
+A container's share is the requests that it gets; containers that get the same files share one volume.
+References to staged Secrets that are in the pod already are either in places that this layout fills (an
+earlier pass, a restored pod: they are replaced) or somewhere else (then the pod is refused).
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from injector.keys import FILES, RESERVED, VOLUME
+from injector.requests import PodRequests, SecretRequest
+from injector.review import Container, Pod, PodSpec, SecurityContext, Volume
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.scope import shown
+
+#: ``/var/run`` is a link to ``/run`` in most images: both names are the one place.
+_OUR_PATHS = (FILES, FILES.removeprefix("/var"))
+
+_NOTHING: frozenset[str] = frozenset()
+
+DEFAULT_MODE = 0o444
+DEFAULT_MODE_WITH_FS_GROUP = 0o440
+
+
+@dataclass(slots=True)
+class Share:
+    """What one container gets. Numbers are positions in the pod's requests.
+
+    :param path: JSON pointer of the container. :param volume: number of its volume, if it gets files.
+    :param ours: positions of env entries that an earlier pass of ours made.
+    """
+
+    path: str
+    container: Container
+    env: tuple[int, ...]
+    ours: list[int]
+    volume: int | None
+
+
+@dataclass(slots=True)
+class Layout:
+    """Where everything goes. ``volumes`` has for each volume the requests whose files are in it."""
+
+    requests: tuple[SecretRequest, ...]
+    shares: list[Share]
+    volumes: tuple[tuple[int, ...], ...]
+    default_mode: int
+
+
+def containers_of(spec: PodSpec) -> Iterator[tuple[str, Container]]:
+    """Every container that can be given something, with its JSON pointer."""
+    for index, container in enumerate(spec.init_containers or ()):
+        yield f"/spec/initContainers/{index}", container
+    for index, container in enumerate(spec.containers or ()):
+        yield f"/spec/containers/{index}", container
+
+
+def lay_out(pod: Pod, requests: PodRequests) -> Layout:
+    """The layout of ``requests`` in ``pod``.
+
+    :raises InvalidArgument: something of the user's is where a secret is to be, a container is unknown or
+        couldn't read its file, or a staged Secret is referred to elsewhere.
+    """
+    spec = pod.spec
+    if requests.containers:
+        _check_names(spec, requests.containers)
+    fs_group = spec.security_context is not None and spec.security_context.fs_group is not None
+    default_mode = DEFAULT_MODE_WITH_FS_GROUP if fs_group else DEFAULT_MODE
+    volumes: dict[tuple[int, ...], int] = {}
+    shares: list[Share] = []
+    for path, container in containers_of(spec):
+        wanted = requests.wanted(container.name)
+        ours = _own_entries(container, wanted.env_names)
+        volume = None
+        if wanted.files:
+            volume = volumes.setdefault(wanted.files, len(volumes))
+            _check_mounts(container)
+            for index in wanted.files:
+                _check_readable(container, spec.security_context, requests.items[index], default_mode)
+        shares.append(Share(path, container, wanted.env, ours, volume))
+    _check_references(spec)
+    return Layout(requests.items, shares, tuple(volumes), default_mode)
+
+
+def refuse_stray_references(spec: PodSpec) -> None:
+    """For pods that ask for nothing: no reference to a staged Secret at all.
+
+    :raises InvalidArgument: there is one.
+    """
+    for _, container in containers_of(spec):
+        _own_entries(container, _NOTHING)
+    _check_references(spec)
+    for volume in spec.volumes or ():
+        if is_ours(volume):
+            raise _stray(f"volume {shown(volume.name)}")
+
+
+def is_ours(volume: Volume) -> bool:
+    """Whether an earlier pass of ours made ``volume``."""
+    sources = volume.projected.sources if volume.projected else None
+    return (
+        volume.name.startswith(VOLUME)
+        and bool(sources)
+        and all(source.secret and source.secret.name.startswith(RESERVED) for source in sources or ())
+    )
+
+
+def _check_names(spec: PodSpec, named: frozenset[str]) -> None:
+    unknown = sorted(named - {container.name for _, container in containers_of(spec)})
+    if unknown:
+        raise InvalidArgument(f"the pod has no container {shown(unknown[0])}, which a request names")
+
+
+def _own_entries(container: Container, wanted: frozenset[str]) -> list[int]:
+    """Positions of env entries that refer to staged Secrets; all of them in variables that are wanted."""
+    ours: list[int] = []
+    for index, entry in enumerate(container.env or ()):
+        source = entry.value_from.secret_key_ref if entry.value_from is not None else None
+        if source is not None and source.name.startswith(RESERVED):
+            if entry.name not in wanted:
+                raise _stray(f"env {shown(entry.name)} of container {shown(container.name)}")
+            ours.append(index)
+        elif entry.name in wanted:
+            raise InvalidArgument(
+                f"container {shown(container.name)} sets env {shown(entry.name)} itself, and a request wants "
+                "it too: remove one"
+            )
+    return ours
+
+
+def _check_mounts(container: Container) -> None:
+    for mount in container.volume_mounts or ():
+        where = posixpath.normpath(mount.mount_path)
+        taken = any(where == ours or where.startswith(ours + "/") for ours in _OUR_PATHS)
+        if taken and not mount.name.startswith(VOLUME):
+            raise InvalidArgument(
+                f"container {shown(container.name)} mounts something at {shown(where)}, where the files it "
+                "asks for belong"
+            )
+
+
+def _check_readable(
+    container: Container, pod: SecurityContext | None, request: SecretRequest, default_mode: int
+) -> None:
+    """A file that its container can't read is refused.
+
+    The kubelet makes these files root's; with an fsGroup it gives them that group and adds group reading
+    (``SetVolumeOwnership``). Where nothing says who the user is, the image does, and we can't know.
+    """
+    own = container.security_context
+    mode = request.mode if request.mode is not None else default_mode
+    user = own.run_as_user if own and own.run_as_user is not None else pod.run_as_user if pod else None
+    not_root = bool((own and own.run_as_non_root) or (pod and pod.run_as_non_root))
+    if mode & 0o004 or (pod is not None and pod.fs_group is not None):
+        return
+    maybe_root = user == 0 or (user is None and not not_root)
+    if not (maybe_root and mode & 0o400):
+        raise InvalidArgument(
+            f"file {shown(request.file)} with mode {mode:04o} can't be read by the user of container "
+            f"{shown(container.name)}: set an fsGroup, or a mode that others can read"
+        )
+
+
+def _check_references(spec: PodSpec) -> None:
+    """No reference to a staged Secret where no layout ever puts one."""
+    everybody = [container for _, container in containers_of(spec)]
+    for container in everybody:
+        _check_env_from(container)
+    for container in spec.ephemeral_containers or ():
+        _own_entries(container, _NOTHING)
+        _check_env_from(container)
+    for pull in spec.image_pull_secrets or ():
+        if pull.name.startswith(RESERVED):
+            raise _stray("imagePullSecrets")
+    for volume in spec.volumes or ():
+        _check_volume(volume)
+
+
+def _check_env_from(container: Container) -> None:
+    for source in container.env_from or ():
+        if source.secret_ref is not None and source.secret_ref.name.startswith(RESERVED):
+            raise _stray(f"envFrom of container {shown(container.name)}")
+
+
+def _check_volume(volume: Volume) -> None:
+    place = f"volume {shown(volume.name)}"
+    if volume.secret is not None and (volume.secret.secret_name or "").startswith(RESERVED):
+        raise _stray(place)
+    if is_ours(volume):
+        return
+    if volume.name.startswith(VOLUME):
+        raise InvalidArgument(f'{place}: names that begin with "{VOLUME}" are ours')
+    for source in (volume.projected.sources or ()) if volume.projected else ():
+        if source.secret is not None and source.secret.name.startswith(RESERVED):
+            raise _stray(place)
+
+
+def _stray(place: str) -> InvalidArgument:
+    return InvalidArgument(
+        f'{place} refers to a Secret whose name begins with "{RESERVED}"; such Secrets are reached by '
+        "requests only"
+    )

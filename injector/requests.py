@@ -1,0 +1,111 @@
+"""What a pod asks for, whatever the dialect it says it in."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.scope import shown
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRequest:
+    """One secret, asked for by name.
+
+    :param env: variable to put it in. :param file: path below the files' folder.
+    :param mode: of the file; ``None`` for the default.
+    :param optional: absence is no reason to refuse the pod.
+    :param containers: names of those that get it; ``None`` for all.
+    """
+
+    name: str
+    env: str | None = None
+    file: str | None = None
+    mode: int | None = None
+    optional: bool = False
+    containers: tuple[str, ...] | None = None
+
+    @property
+    def places(self) -> str:
+        """Where it goes, for messages: ``env DB_PASSWORD, file tls/key.pem``."""
+        env = f"env {self.env}" if self.env else ""
+        file = f"file {self.file}" if self.file else ""
+        return ", ".join(filter(None, (env, file)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one container asks for, as positions in the pod's requests."""
+
+    env: tuple[int, ...]
+    env_names: frozenset[str]
+    files: tuple[int, ...]
+
+
+class PodRequests:
+    """All requests of a pod, known to fit beside one another in each container.
+
+    :raises InvalidArgument: in some container two of them want one place, or a file is another's folder.
+    """
+
+    __slots__ = ("_named", "_others", "items", "names")
+
+    def __init__(self, items: Sequence[SecretRequest]) -> None:
+        self.items = tuple(items)
+        self.names = tuple(dict.fromkeys(item.name for item in items))
+        containers = dict.fromkeys(name for item in items for name in item.containers or ())
+        self._named = {name: _wanted_by(name, self.items) for name in containers}
+        self._others = _wanted_by(None, self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def containers(self) -> frozenset[str]:
+        """Containers that some request names."""
+        return frozenset(self._named)
+
+    def wanted(self, container: str) -> Wanted:
+        """What ``container`` asks for."""
+        return self._named.get(container, self._others)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The scope that a pod says it is in."""
+
+    project: str | None = None
+    domain: str | None = None
+
+
+def _wanted_by(container: str | None, items: Sequence[SecretRequest]) -> Wanted:
+    indexes = [
+        index
+        for index, item in enumerate(items)
+        if item.containers is None or (container is not None and container in item.containers)
+    ]
+    env = tuple(index for index in indexes if items[index].env is not None)
+    files = tuple(index for index in indexes if items[index].file is not None)
+    env_names = [items[index].env or "" for index in env]
+    _refuse_twice("env", env_names)
+    _check_paths([items[index].file or "" for index in files])
+    return Wanted(env, frozenset(env_names), files)
+
+
+def _refuse_twice(kind: str, places: Sequence[str]) -> None:
+    if len(set(places)) != len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise InvalidArgument(f"two requests want {kind} {shown(twice)} in one container")
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    _refuse_twice("file", paths)
+    known = set(paths)
+    for path in paths:
+        parent = posixpath.dirname(path)
+        while parent:
+            if parent in known:
+                raise InvalidArgument(f"file {shown(parent)} can't be the folder of file {shown(path)} too")
+            parent = posixpath.dirname(parent)
