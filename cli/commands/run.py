@@ -1,0 +1,179 @@
+"""``secret run``: run a command with secrets in its environment or files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import options
+from cli.scopes import ScopeOptions
+from secrets_svc.core.errors import InvalidArgument, SecretsError, TooLarge, Unsupported
+
+if TYPE_CHECKING:
+    from cli.context import Context
+    from injector.local_task import TaskRequest, TaskSecrets
+    from secrets_svc.core.scope import Scope
+
+app = options.new_app()
+
+#: Tells the command where its files are; in a pod they are below /var/run/secrets/secrets-svc.
+FILES_VARIABLE = "SECRET_FILES"
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT]...", show_default=False)],
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--env", metavar="NAME[=VAR]", help="Secret NAME in variable VAR (default: as in pods)."
+        ),
+    ] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", metavar="NAME[=PATH]", help=f"Secret NAME in file ${FILES_VARIABLE}/PATH."),
+    ] = None,
+    pod: Annotated[
+        Path | None,
+        typer.Option("--pod", metavar="FILE", help="Take the request of this pod (YAML or JSON)."),
+    ] = None,
+    container: Annotated[
+        str | None, typer.Option("--container", metavar="NAME", help="Which container of the pod.")
+    ] = None,
+    project: options.Project = None,
+    domain: options.Domain = None,
+    organization: options.Organization = None,
+    org_wide: options.OrgWide = False,
+    context: options.ContextName = None,
+) -> int:
+    """Run a command with secrets in its environment or files, found as a pod of the scope finds them.
+
+    Files lie in a private folder, in memory where there is such a place, and are removed at the end. Signals
+    and the exit code are the command's own. What was read is in the audit file.
+
+    Examples:
+
+    secret run -p shop -d production --env db-password -- ./migrate
+
+    secret run -p shop -d production --file tls-key=key.pem -- sh -c 'serve --key $SECRET_FILES/key.pem'
+
+    secret run --pod pod.yaml -- ./task
+    """
+    from cli.context import load_context
+    from cli.task_files import task_folder
+    from cli.task_process import end_like, run_command
+
+    settings = load_context(context)
+    task = _task(env or [], file or [], pod, container)
+    scope = _scope(ScopeOptions(organization, project, domain, org_wide), settings, task)
+    secrets = _read(settings, task, scope)
+    for name in secrets.absent:
+        sys.stderr.write(f'note: optional secret "{name}" is absent\n')
+    with task_folder(secrets.files, os.environ) as (folder, in_memory):
+        if not in_memory:
+            sys.stderr.write("note: there is no folder in memory here; the files are on a disk meanwhile\n")
+        code = _run(run_command, command, _environment(secrets, folder))
+    return end_like(code)
+
+
+def _run(run_command: Any, command: list[str], environment: dict[bytes, bytes]) -> int:
+    try:
+        return int(run_command(command, environment))
+    except OSError as error:
+        if error.errno == 7:  # E2BIG, execve(2)
+            raise TooLarge(
+                "all variables and arguments together are over what Linux takes; use files"
+            ) from None
+        raise
+
+
+def _task(env: list[str], file: list[str], pod: Path | None, container: str | None) -> TaskRequest:
+    from injector.local_task import request_of_options, request_of_pod
+
+    if pod is not None:
+        if env or file:
+            raise InvalidArgument("--pod brings its own request: leave --env and --file out")
+        from cli.pods import read_pods
+
+        pods = read_pods(pod)
+        if len(pods) != 1:
+            raise InvalidArgument(f"{pod} has {len(pods)} pods; a task is one")
+        return request_of_pod(pods[0].document, container)
+    if not env and not file:
+        raise InvalidArgument("say which secrets: --env NAME, --file NAME, or --pod FILE")
+    return request_of_options([*map(_env_request, env), *map(_file_request, file)])
+
+
+def _env_request(text: str) -> Any:
+    from injector.dialects.ours import default_env, validate_env
+    from injector.requests import SecretRequest
+    from secrets_svc.core.secret import validate_name
+
+    name, equals, variable = text.partition("=")
+    validate_name(name)
+    return SecretRequest(name, env=validate_env(variable) if equals else default_env(name))
+
+
+def _file_request(text: str) -> Any:
+    from injector.dialects.ours import validate_path
+    from injector.requests import SecretRequest
+    from secrets_svc.core.secret import validate_name
+
+    name, equals, path = text.partition("=")
+    validate_name(name)
+    return SecretRequest(name, file=validate_path(path) if equals else name)
+
+
+def _scope(given: ScopeOptions, context: Context, task: TaskRequest) -> Scope:
+    """What was typed, else what the pod claims, else environment and context."""
+    from cli.scopes import choose_scope
+    from secrets_svc.core.scope import Scope
+
+    claim = task.claim
+    if not given.org_wide and given.project is None and given.domain is None:
+        given = ScopeOptions(given.organization, claim.project, claim.domain)
+    parts = choose_scope(given, environ=os.environ, context=context, usage="secret run")
+    if parts.organization is None:
+        raise InvalidArgument("which organization? Say --organization, or use a context that names one")
+    return Scope(parts.organization, parts.domain, parts.project)
+
+
+def _read(context: Context, task: TaskRequest, scope: Scope) -> TaskSecrets:
+    import asyncio
+
+    from injector.local_task import gather_secrets
+    from injector.refusals import Refused
+    from secrets_svc.runtime.laptop import open_laptop
+
+    if context.state is None:
+        raise Unsupported(
+            "only a reader can run a task with secrets: this machine has no state folder in its context. "
+            'Start "secret serve all" here; against a remote server values stay in its cluster'
+        )
+    with open_laptop(Path(context.state)) as laptop:
+        try:
+            secrets = asyncio.run(gather_secrets(task, scope, laptop.reading))
+        except Refused as refusal:
+            laptop.record_run(refusal.error.code, scope)
+            raise _with_message(refusal.error, refusal.message) from refusal
+        laptop.record_run("ok", scope, secrets.audit)
+        return secrets
+
+
+def _with_message(error: SecretsError, message: str) -> SecretsError:
+    """An error of the same class whose text is the whole refusal; the code stands in front of it anyway."""
+    return type(error)(message.replace(f": {error.code};", ":", 1), retry_after=error.retry_after)
+
+
+def _environment(secrets: TaskSecrets, folder: Path | None) -> dict[bytes, bytes]:
+    environment = dict(os.environb)
+    environment.pop(b"SECRET_TOKEN", None)  # ours, not the task's
+    for name, value in secrets.env.items():
+        environment[name.encode()] = value.reveal_bytes()
+    if folder is not None:
+        environment[FILES_VARIABLE.encode()] = os.fsencode(folder)
+    return environment

@@ -1,0 +1,103 @@
+"""``secret serve``: run the service, or one of its roles."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from secrets_svc.core.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from cli.serving.all import Running
+    from secrets_svc.runtime.settings import Settings
+
+app = typer.Typer(help="Run the service, or one of its roles.", no_args_is_help=True)
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help="Settings in TOML; see docs/settings.md.")
+]
+StateFolder = Annotated[
+    Path | None, typer.Option("--state", metavar="DIR", help="State folder, instead of the settings'.")
+]
+
+
+@app.callback()
+def roles() -> None:
+    """Run the service, or one of its roles."""
+
+
+@app.command("all")
+def serve_all(
+    settings_file: SettingsFile = None,
+    state: StateFolder = None,
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--namespace",
+            metavar="NAMESPACE=PROJECT/DOMAIN",
+            help="A namespace and what it stands for; may be repeated.",
+        ),
+    ] = None,
+    context: Annotated[
+        str, typer.Option("--write-context", metavar="NAME", help="CLI context to write; empty for none.")
+    ] = "local",
+) -> None:
+    """Every role in one process: API, embedded store, admission webhook. No cluster, no root.
+
+    The first start makes keys, an admin token and a CLI context, so that the next terminal just works.
+    Ctrl-C stops it; the next start finds everything again.
+
+    Example: secret serve all --namespace shop-production=shop/production
+    """
+    from cli.serving.all import serve_all as run
+    from secrets_svc.runtime.files import default_state_folder
+    from secrets_svc.runtime.settings_source import load_settings
+
+    settings = _with_namespaces(load_settings(settings_file, os.environ), namespace or [])
+    folder = state or settings.state.folder or default_state_folder(os.environ)
+    run(settings, folder.absolute(), announce=lambda running: _announce(running, context))
+
+
+def _with_namespaces(settings: Settings, pairs: list[str]) -> Settings:
+    from secrets_svc.core.scope import validate_label
+    from secrets_svc.runtime.settings import NamespaceSettings
+
+    given = dict(settings.injector.namespaces)
+    for pair in pairs:
+        namespace, equals, scope = pair.partition("=")
+        project, slash, domain = scope.partition("/")
+        if not (equals and slash):
+            raise InvalidArgument("--namespace takes NAMESPACE=PROJECT/DOMAIN")
+        validate_label("namespace", namespace)
+        known = {"project": validate_label("project", project), "domain": validate_label("domain", domain)}
+        given[namespace] = NamespaceSettings(**known)
+    injector = settings.injector.model_copy(update={"namespaces": given})
+    return settings.model_copy(update={"injector": injector})
+
+
+def _announce(running: Running, context_name: str) -> None:
+    from cli.context import Context, save_context
+
+    lines = [
+        f"API       {running.endpoint}",
+        f"webhook   {running.injector}  (admissions are answered; there is no cluster behind this)",
+        f"state     {running.state}",
+    ]
+    if context_name:
+        save_context(
+            context_name,
+            Context(
+                endpoint=running.endpoint,
+                token_file=str(running.token_file),
+                injector=running.injector,
+                injector_ca=str(running.injector_ca) if running.injector_ca else None,
+                state=str(running.state),
+                organization=running.organization,
+            ),
+            make_current=True,
+        )
+        lines.append(f'context   "{context_name}" written: in another terminal type  secret list')
+    typer.echo("\n".join([*lines, "ready; Ctrl-C stops"]), err=True)

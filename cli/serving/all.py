@@ -1,0 +1,141 @@
+"""``secret serve all``: every role in one process, for a laptop or a small installation."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from cli.serving.sockets import address_of, bind, http_server, serve_together
+from injector.compose import build_injector
+from injector.server import MUTATE
+from secrets_svc.core.errors import InvalidArgument, SecretsError
+from secrets_svc.runtime.certificates import CertificateFiles, own_certificates
+from secrets_svc.runtime.composition import ADMIN_TOKEN_FILE, build_service
+from secrets_svc.runtime.files import read_private
+from secrets_svc.runtime.hardening import harden_process, raise_file_limit
+from secrets_svc.runtime.settings import NamespaceSettings, Settings
+from secrets_svc.runtime.state_lock import hold_state
+
+log = logging.getLogger(__name__)
+
+#: So that a first try needs no settings. It proves nothing to a cluster: there is none behind this.
+EXAMPLE_NAMESPACES = {"shop-production": NamespaceSettings(project="shop", domain="production")}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a started server can be reached."""
+
+    endpoint: str
+    injector: str
+    injector_ca: Path | None
+    token_file: Path
+    state: Path
+    organization: str
+
+
+def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], None]) -> None:
+    """Run until SIGINT or SIGTERM.
+
+    :param announce: called once everything listens.
+    :raises SecretsError: it can't start; the message names the field or file.
+    """
+    harden_process()
+    raise_file_limit()
+    _log_to_stderr(settings)
+    with ExitStack() as undo:
+        undo.enter_context(hold_state(state))
+        settings = _with_example_namespaces(settings)
+        service = build_service(settings, state)
+        undo.callback(service.close)
+        injector = build_injector(settings, store=service.store, audit=service.audit, metrics=service.metrics)
+        undo.callback(injector.close)
+        api_socket = undo.enter_context(_bound(settings.server.listen, "server.listen"))
+        injector_socket = undo.enter_context(_bound(settings.injector.listen, "injector.listen"))
+        api_certificate = _api_certificate(settings, api_socket)
+        certificate = _injector_certificate(settings, state)
+        idle = settings.server.idle_timeout
+        api_server = http_server(service.app, certificate=api_certificate, idle_timeout=idle)
+        injector_server = http_server(injector.app, certificate=certificate, idle_timeout=idle)
+        running = Running(
+            endpoint=f"{'https' if api_certificate else 'http'}://{address_of(api_socket)}",
+            injector=f"https://{address_of(injector_socket)}{MUTATE}",
+            injector_ca=certificate.ca,
+            token_file=state / ADMIN_TOKEN_FILE,
+            state=state,
+            organization=settings.organization.name,
+        )
+
+        def renew() -> None:
+            _renew(settings, state, injector_server.config.ssl)
+
+        servers = [(api_server, api_socket), (injector_server, injector_socket)]
+        uvloop.run(serve_together(servers, started=lambda: announce(running), renew=renew))
+
+
+def _bound(address: str, setting: str) -> contextlib.closing[socket.socket]:
+    return contextlib.closing(bind(address, setting))
+
+
+def _with_example_namespaces(settings: Settings) -> Settings:
+    if settings.injector.namespaces:
+        return settings
+    wanted = settings.injector.model_copy(update={"namespaces": EXAMPLE_NAMESPACES})
+    return settings.model_copy(update={"injector": wanted})
+
+
+def _api_certificate(settings: Settings, listener: socket.socket) -> CertificateFiles | None:
+    certificate = _brought(settings.server.tls_cert, settings.server.tls_key, "server")
+    if certificate is None and listener.getsockname()[0] not in _LOOPBACK:
+        raise InvalidArgument(
+            "server.listen: beyond loopback tokens would cross the network in clear: "
+            "set server.tls_cert and server.tls_key"
+        )
+    return certificate
+
+
+def _injector_certificate(settings: Settings, state: Path) -> CertificateFiles:
+    brought = _brought(settings.injector.tls_cert, settings.injector.tls_key, "injector")
+    return brought or own_certificates(state / "tls", _LOOPBACK)
+
+
+def _brought(cert: Path | None, key: Path | None, group: str) -> CertificateFiles | None:
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise InvalidArgument(f"{group}.tls_cert and {group}.tls_key go together")
+    read_private(key, f"{group}.tls_key")
+    files = CertificateFiles(cert, key)
+    files.context()
+    return files
+
+
+def _renew(settings: Settings, state: Path, context: object) -> None:
+    import ssl
+
+    try:
+        files = _injector_certificate(settings, state)
+        if isinstance(context, ssl.SSLContext):
+            files.load_into(context)
+    except SecretsError as error:
+        log.error("the webhook's certificate can't be looked after: %s", error.message)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.logging.level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        force=True,
+    )
+    # Says at every start what we say better, and at every connection what nobody asked.
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.root.level))

@@ -1,0 +1,86 @@
+"""A private folder for a task's files: in memory where the system has such a place, gone at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from secrets_svc.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from injector.local_task import TaskFile
+
+_PREFIX = "secret-run-"
+DEFAULT_MODE = 0o400
+
+
+@contextlib.contextmanager
+def task_folder(files: Iterable[TaskFile], environ: Mapping[str, str]) -> Iterator[tuple[Path | None, bool]]:
+    """Write ``files`` into a new folder (0700) for as long as the block lasts.
+
+    Yields its path (``None`` where there are no files) and whether it is in memory.
+
+    :raises Unavailable: it can't be written.
+    """
+    files = tuple(files)
+    if not files:
+        yield None, True
+        return
+    base, in_memory = _base(environ)
+    _sweep(base)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+    except OSError as error:
+        raise Unavailable(f"no private folder can be made in {base}") from error
+    try:
+        for file in files:
+            _write(folder / file.path, file)
+        yield folder, in_memory
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _base(environ: Mapping[str, str]) -> tuple[Path, bool]:
+    for name in (environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108  # tmpfs on Linux, by convention
+        if name and os.access(name, os.W_OK | os.X_OK):
+            return Path(name), True
+    return Path(tempfile.gettempdir()), False
+
+
+def _sweep(base: Path) -> None:
+    """Remove what a killed ``secret run`` of ours left behind."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        try:
+            ours = folder.stat(follow_symlinks=False).st_uid == os.getuid()
+        except OSError:
+            continue
+        if ours and pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _write(path: Path, file: TaskFile) -> None:
+    mode = file.mode if file.mode is not None else DEFAULT_MODE
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(file.value.reveal_bytes())
+        path.chmod(mode & 0o777)
+    except OSError as error:
+        raise Unavailable(f"file {file.path} of the task can't be written") from error

@@ -1,0 +1,78 @@
+"""Runs a task's command as a child: its signals, its terminal and its exit are the command's own."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+#: Exit codes of env(1), for a command that can't be run and one that isn't there.
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+
+_FORWARDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCONT,
+)
+#: ``siginfo_t.si_code`` of a signal that the kernel sent, such as the terminal's for Ctrl-C (sigaction(2)).
+_SI_KERNEL = 0x80
+
+
+def run_command(command: Sequence[str], environment: Mapping[bytes, bytes]) -> int:
+    """Run ``command`` to its end; returns its exit code, or minus the number of the signal that ended it.
+
+    Signals sent to us go on to it. What the terminal sends (Ctrl-C) it has got already, being in our process
+    group. Core dumps and the signal mask are for it as they were for us at our start.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
+    cores = resource.getrlimit(resource.RLIMIT_CORE)
+
+    def restore() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, cores[1]))
+    try:
+        # The child is forked from one thread and only resets its mask: preexec_fn is safe here.
+        child = subprocess.Popen(  # noqa: S603  # running what was typed is the point
+            command,
+            env=dict(environment),
+            preexec_fn=restore,  # noqa: PLW1509
+        )
+    except FileNotFoundError:
+        sys.stderr.write(f"secret: {command[0]}: command not found\n")
+        return NOT_FOUND
+    except PermissionError:
+        sys.stderr.write(f"secret: {command[0]}: not executable\n")
+        return NOT_EXECUTABLE
+    else:
+        return _wait(child)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _wait(child: subprocess.Popen[bytes]) -> int:
+    while True:
+        info = signal.sigwaitinfo({*_FORWARDED, signal.SIGCHLD})
+        if info.si_signo == signal.SIGCHLD:
+            code = child.poll()
+            if code is not None:
+                return code
+        elif info.si_code != _SI_KERNEL:
+            child.send_signal(info.si_signo)
+
+
+def end_like(code: int) -> int:
+    """End as the command ended: the exit code to return, or not at all if a signal is to end us too."""
+    if code >= 0:
+        return code
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+    return 128 - code
