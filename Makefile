@@ -1,0 +1,78 @@
+# Everything this project does to itself. `make` alone explains.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# The project itself is installed from this folder, with the locked build back end.
+SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test check format lint types imports unit contract e2e bench lock lock-check docs clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.users: requirements/users.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "secrets-svc needs Python 3.11 or later; say which: make PYTHON=python3.12")'
+	@echo "making $(VENV) (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements/users.txt
+	@$(SELF)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.users
+	@echo "adding the development tools (once)"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/.users ## Show the main job on this machine: no root, no cluster
+	@$(BIN)/python tests/demo/demo.py
+
+dev: $(VENV)/.dev ## Make .venv with the command .venv/bin/secret and all tools
+
+test: check ## Format, lint, types, imports, then all tests (what CI runs)
+
+check: $(VENV)/.dev
+	@$(MAKE) --no-print-directory lint types imports unit contract e2e
+
+format: $(VENV)/.dev ## Rewrite the code's layout
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+lint: $(VENV)/.dev ## Layout and lint
+	@echo "== format and lint"; $(BIN)/ruff format --check && $(BIN)/ruff check
+
+types: $(VENV)/.dev ## Types, for the oldest and the newest Python we support
+	@echo "== types"; $(BIN)/mypy --python-version 3.11 && $(BIN)/mypy --python-version 3.14
+
+imports: $(VENV)/.dev ## The layers of ARCHITECTURE.md
+	@echo "== import rules"; $(BIN)/lint-imports --no-logo
+
+unit: $(VENV)/.dev ## Unit and architecture tests
+	@echo "== unit tests"; $(BIN)/pytest -q tests/unit tests/architecture
+
+contract: $(VENV)/.dev ## The contract suite over every backend
+	@echo "== contract tests"; $(BIN)/pytest -q tests/contract
+
+e2e: $(VENV)/.dev ## The whole service, as people use it
+	@echo "== end to end"; $(BIN)/pytest -q tests/e2e
+
+bench: $(VENV)/.dev ## Measure; prints the tables of docs/benchmarks.md
+	@$(BIN)/python tests/bench/run.py
+
+docs: $(VENV)/.dev ## Regenerate the generated pages
+	@$(BIN)/python -m cli.main settings reference > docs/settings.md
+
+lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--extra server pyproject.toml requirements/build.in -o requirements/users.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--extra server pyproject.toml requirements/dev.in -c requirements/users.txt -o requirements/dev.txt
+
+lock-check: $(VENV)/.dev ## Whether the users' lock can be installed on 3.11 to 3.14 (asks the registry)
+	@for version in 3.11 3.12 3.13 3.14; do \
+		$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --require-hashes --only-binary=:all: \
+			--python-version $$version --target /nonexistent -r requirements/users.txt && echo "$$version ok" || exit 1; done
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
