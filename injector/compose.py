@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from injector.delivery.memory import InMemoryStaging
 from injector.handler import AdmissionHandler
 from injector.requests import Claim
-from injector.server import InjectorApp
+from injector.server import InjectorRoutes
 from injector.trust import NamespaceMap
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.runtime.metrics import Metrics
@@ -20,7 +20,7 @@ from secrets_svc.runtime.stores import Store
 class Injector:
     """The injector of one process, joined."""
 
-    app: InjectorApp
+    routes: InjectorRoutes
     close: Callable[[], None]
 
 
@@ -39,4 +39,4 @@ def build_injector(settings: Settings, *, store: Store, audit: AuditSink, metric
         audit=audit,
         deadline=wanted.deadline,
     )
-    return Injector(InjectorApp(handler=handler, ready=lambda: True, metrics=metrics.text), reading.close)
+    return Injector(InjectorRoutes(handler=handler, ready=lambda: True, metrics=metrics.text), reading.close)

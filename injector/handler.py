@@ -1,19 +1,23 @@
-"""One admission from bytes to bytes: joins the decisions, without network types."""
+"""One admission from bytes to bytes: joins the decisions, without network types.
+
+What takes no waiting (an inline store, everything staged) is answered at once, without a task or a timer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from injector.delivery.staging import Staged, Staging, rehearse
 from injector.dialects import ours
 from injector.fit import misfit
-from injector.layout import lay_out, refuse_stray_references
-from injector.patch import build_patch
+from injector.layout import Layout, lay_out, refuse_stray_references
+from injector.patch import PatchPlan, build_patch
 from injector.refusals import STATUS_BY_CODE, Refused, refuse_pod, refuse_secrets
 from injector.requests import PodRequests, SecretRequest
 from injector.review import (
@@ -46,23 +50,30 @@ _V1 = "admission.k8s.io/v1"
 #: Tries, when a secret is written between being resolved and being read.
 _ATTEMPTS = 4
 
+#: For each name of the requests what it resolved to and what is staged; ``None`` where it is absent.
+Hits = tuple[Resolved | None, ...]
+StagedHits = tuple[Staged | None, ...]
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one request came to; ``None`` twice where an optional secret is absent."""
 
-    resolved: Resolved | None
-    staged: Staged | None
+@dataclass(slots=True)
+class Admission:
+    """A pod that may ask: its scope is proven and everything has its place."""
+
+    request: AdmissionRequest
+    pod: Pod
+    scope: Scope
+    requests: PodRequests
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A pod that is let in: its patch (base64, maybe empty), and what it got."""
+    """What the requests of a pod came to. The same for all pods that ask the same and get the same."""
 
-    patch: bytes
-    scope: Scope | None = None
-    secrets: tuple[AuditSecret, ...] = ()
+    plan: PatchPlan
+    audit: tuple[AuditSecret, ...]
     warnings: tuple[str, ...] = ()
+    unfit: tuple[SecretRequest, SecretsError] | None = None
 
 
 class AdmissionHandler:
@@ -88,8 +99,8 @@ class AdmissionHandler:
         self._audit = audit
         self._deadline = deadline
 
-    async def answer(self, body: bytes) -> bytes:
-        """The AdmissionReview that answers the one in ``body``.
+    def answer(self, body: bytes) -> bytes | Awaitable[bytes]:
+        """The AdmissionReview that answers the one in ``body``; an awaitable where that takes waiting.
 
         :raises InvalidArgument: ``body`` is none, so that there is nobody to answer.
         """
@@ -102,168 +113,185 @@ class AdmissionHandler:
                 reason=InvalidArgument.code,
                 message=f"invalid_argument: only {_V1} is taken here: set admissionReviewVersions: [v1]",
             )
-        pod: Pod | None = None
         try:
-            pod = pod_of(request)
-            outcome = await self._admit(request, pod)
-            self._audit.record(_event(request, pod, "ok", outcome.secrets))
-        except Refused as refusal:
-            return self._refuse(request, pod, refusal)
-        except SecretsError as error:
-            return self._refuse(request, pod, refuse_pod(error))
+            admission = self._open(request)
+            if admission is None:
+                return self._allow(request)
+            return self._answer_warm(admission) or self._answer_cold(admission)
         except Exception as error:
-            log.exception(
-                "unforeseen %s in admission %s", type(error).__name__, request.uid[:64], exc_info=False
-            )
-            return self._refuse(
-                request, pod, refuse_pod(Internal("an internal error; see the injector's log"))
-            )
-        if not outcome.patch:
-            return encode_allowed(request.uid, outcome.warnings)
-        return encode_patched(request.uid, outcome.patch, outcome.warnings)
+            return self._refuse(request, error)
 
-    async def _admit(self, request: AdmissionRequest, pod: Pod) -> Outcome:
+    def _open(self, request: AdmissionRequest) -> Admission | None:
+        """Everything that is decided before a store is asked; ``None`` for a pod that asks nothing."""
+        pod = pod_of(request)
         requests = ours.parse(pod.metadata)
         if not requests:
             refuse_stray_references(pod.spec)
-            return Outcome(b"")
+            return None
         scope = prove_scope(
             self._proofs,
             ours.claim(pod.metadata),
             namespace=request.namespace,
             username=request.user_info.username,
         )
-        layout = lay_out(pod, requests)
-        found = await self._find(scope, requests, namespace=request.namespace, dry_run=bool(request.dry_run))
-        status = status_text(requests.items, found, self._reading.store)
-        patch = build_patch(
-            pod, layout, [each.staged.name if each.staged else None for each in found], status
-        )
-        warnings = tuple(
-            f'optional secret "{each.name}" ({each.places}) is absent'
-            for each, what in zip(requests.items, found, strict=True)
-            if what.resolved is None
-        )
-        return Outcome(patch, scope, _audit_secrets(requests.items, found, self._reading.store), warnings)
+        return Admission(request, pod, scope, requests, lay_out(pod, requests))
 
-    async def _find(
-        self, scope: Scope, requests: PodRequests, *, namespace: str, dry_run: bool
-    ) -> list[Found]:
-        """What each request comes to, decided within the deadline."""
+    def _answer_warm(self, admission: Admission) -> bytes | None:
+        """The answer if nothing has to be waited for."""
+        if admission.request.dry_run:
+            return None
+        try:
+            hits = self._reading.resolve_now(admission.scope, admission.requests.names)
+        except SecretsError as error:
+            raise self._refused(error, admission) from error
+        if hits is None:
+            return None
+        self._refuse_missing(admission, hits)
+        staged: list[Staged | None] = []
+        for hit in hits:
+            known = self._staging.staged(admission.request.namespace, hit) if hit is not None else None
+            if hit is not None and known is None:
+                return None
+            staged.append(known)
+        return self._let_in(admission, tuple(hits), tuple(staged))
+
+    async def _answer_cold(self, admission: Admission) -> bytes:
+        try:
+            hits, staged = await self._find(admission)
+            return self._let_in(admission, hits, staged)
+        except Exception as error:
+            return self._refuse(admission.request, error)
+
+    async def _find(self, admission: Admission) -> tuple[Hits, StagedHits]:
+        """Resolve and stage within the deadline, again where something is written meanwhile."""
         try:
             async with asyncio.timeout(self._deadline):
-                for attempt in range(_ATTEMPTS):
+                for _ in range(_ATTEMPTS):
+                    hits = tuple(await self._reading.resolve(admission.scope, admission.requests.names))
+                    self._refuse_missing(admission, hits)
                     try:
-                        return await self._find_once(scope, requests, namespace, dry_run)
-                    except (Changed, NotFound) as error:  # written or deleted since: look again
-                        if attempt == _ATTEMPTS - 1:
-                            unstable = Unavailable("it was written over and over while being read")
-                            raise self._refused(unstable, requests.items, scope) from error
+                        return hits, await self._stage_all(admission, hits)
+                    except (Changed, NotFound):  # written or deleted since: look again
+                        continue
         except TimeoutError:
             late = DeadlineExceeded(f"no answer within {self._deadline:g} s")
-            raise self._refused(late, requests.items, scope) from None
+            raise self._refused(late, admission) from None
         except SecretsError as error:
-            raise self._refused(error, requests.items, scope) from error
-        raise AssertionError("unreachable")
+            raise self._refused(error, admission) from error
+        raise self._refused(Unavailable("it was written over and over while being read"), admission)
 
-    async def _find_once(
-        self, scope: Scope, requests: PodRequests, namespace: str, dry_run: bool
-    ) -> list[Found]:
-        hits = await self._reading.resolve(scope, requests.names)
-        missing = [each for each in requests.items if hits[each.name] is None and not each.optional]
-        if missing:
-            raise refuse_secrets(NotFound(""), missing, scope=scope, store=self._reading.store)
-        staged = await self._stage_all(namespace, hits.values(), dry_run=dry_run)
-        found: list[Found] = []
-        for request in requests.items:
-            hit = hits[request.name]
-            each = Found(hit, staged[hit] if hit is not None else None)
-            unfit = misfit(request, each.staged) if each.staged is not None else None
-            if unfit is not None:
-                raise self._refused(unfit, [request], scope)
-            found.append(each)
-        return found
+    async def _stage_all(self, admission: Admission, hits: Hits) -> StagedHits:
+        namespace, dry_run = admission.request.namespace, admission.request.dry_run
 
-    async def _stage_all(
-        self, namespace: str, hits: Iterable[Resolved | None], *, dry_run: bool
-    ) -> dict[Resolved, Staged]:
-        staged: dict[Resolved, Staged] = {}
-        cold: list[Resolved] = []
-        for hit in hits:
+        async def stage(hit: Resolved | None) -> Staged | None:
             if hit is None:
-                continue
+                return None
+            if dry_run:
+                return await rehearse(hit, self._reading.read)
             known = self._staging.staged(namespace, hit)
-            if known is None or dry_run:
-                cold.append(hit)
-            else:
-                staged[hit] = known
-        if cold:
-            stage = self._rehearse if dry_run else self._stage
-            fresh = await asyncio.gather(*(stage(namespace, hit) for hit in cold))
-            staged.update(zip(cold, fresh, strict=True))
-        return staged
+            return known or await self._staging.stage(namespace, hit, self._reading.read)
 
-    async def _stage(self, namespace: str, hit: Resolved) -> Staged:
-        return await self._staging.stage(namespace, hit, self._reading.read)
+        return tuple(await asyncio.gather(*map(stage, hits)))
 
-    async def _rehearse(self, namespace: str, hit: Resolved) -> Staged:
-        del namespace
-        return await rehearse(hit, self._reading.read)
+    def _let_in(self, admission: Admission, hits: Hits, staged: StagedHits) -> bytes:
+        outcome = outcome_of(admission.requests, hits, staged, self._reading.store)
+        if outcome.unfit is not None:
+            unfit, error = outcome.unfit
+            raise self._refused(error, admission, [unfit])
+        patch = build_patch(admission.pod, admission.layout, outcome.plan)
+        request = admission.request
+        self._audit.record(_event(request, "ok", outcome.audit))
+        if not patch:
+            return encode_allowed(request.uid, outcome.warnings)
+        return encode_patched(request.uid, patch, outcome.warnings)
 
-    def _refused(self, error: SecretsError, requests: Iterable[SecretRequest], scope: Scope) -> Refused:
-        return refuse_secrets(error, requests, scope=scope, store=self._reading.store, detail=error.message)
+    def _refuse_missing(self, admission: Admission, hits: Sequence[Resolved | None]) -> None:
+        if None not in hits:
+            return
+        absent = {name for name, hit in zip(admission.requests.names, hits, strict=True) if hit is None}
+        missing = [each for each in admission.requests.items if each.name in absent and not each.optional]
+        if missing:
+            raise self._refused(NotFound(""), admission, missing)
 
-    def _refuse(self, request: AdmissionRequest, pod: Pod | None, refusal: Refused) -> bytes:
+    def _refused(
+        self, error: SecretsError, admission: Admission, requests: Sequence[SecretRequest] = ()
+    ) -> Refused:
+        """About ``requests``, or all of the pod's."""
+        about = requests or admission.requests.items
+        scope, store = admission.scope, self._reading.store
+        return refuse_secrets(error, about, scope=scope, store=store, detail=error.message)
+
+    def _allow(self, request: AdmissionRequest) -> bytes:
+        self._audit.record(_event(request, "ok", ()))
+        return encode_allowed(request.uid)
+
+    def _refuse(self, request: AdmissionRequest, error: Exception) -> bytes:
+        refusal = _as_refusal(error, request)
         secrets = tuple(AuditSecret(name) for name in refusal.secrets)
         try:
-            self._audit.record(_event(request, pod, refusal.error.code, secrets))
-        except SecretsError as error:
-            refusal = refuse_pod(error)
+            self._audit.record(_event(request, refusal.error.code, secrets))
+        except SecretsError as failure:
+            refusal = refuse_pod(failure)
+        code = refusal.error.code
         return encode_refusal(
-            _V1,
-            request.uid,
-            status=STATUS_BY_CODE[refusal.error.code],
-            reason=refusal.error.code,
-            message=refusal.message,
+            _V1, request.uid, status=STATUS_BY_CODE[code], reason=code, message=refusal.message
         )
 
 
-def status_text(requests: Sequence[SecretRequest], found: Sequence[Found], store: str) -> str:
+def _as_refusal(error: Exception, request: AdmissionRequest) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, SecretsError):
+        return refuse_pod(error)
+    log.error("unforeseen %s in admission %s", type(error).__name__, request.uid[:64])
+    return refuse_pod(Internal("an internal error; see the injector's log"))
+
+
+@lru_cache(maxsize=1024)
+def outcome_of(requests: PodRequests, hits: Hits, staged: StagedHits, store: str) -> Outcome:
+    """What ``requests`` come to, given what their names resolved to and what is staged. Pure."""
+    found = dict(zip(requests.names, zip(hits, staged, strict=True), strict=True))
+    names: list[str | None] = []
+    audit: list[AuditSecret] = []
+    absent: list[str] = []
+    unfit: tuple[SecretRequest, SecretsError] | None = None
+    for request in requests.items:
+        hit, what = found[request.name]
+        names.append(what.name if what is not None else None)
+        if hit is None or what is None:
+            audit.append(AuditSecret(request.name, store=store))
+            absent.append(f'optional secret "{request.name}" ({request.places}) is absent')
+            continue
+        audit.append(AuditSecret.of(hit.ref, version=hit.token, store=store))
+        error = misfit(request, what)
+        if error is not None and unfit is None:
+            unfit = (request, error)
+    plan = PatchPlan(requests, names, status_text(requests, hits, store))
+    return Outcome(plan, tuple(audit), tuple(absent), unfit)
+
+
+def status_text(requests: PodRequests, hits: Hits, store: str) -> str:
     """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
-    entries = [
-        {
-            "name": request.name,
-            "scope": str(each.resolved.ref.scope) if each.resolved else None,
-            "version": each.resolved.token if each.resolved else None,
-            "store": store,
-            "env": request.env,
-            "file": request.file,
-        }
-        for request, each in zip(requests, found, strict=True)
-    ]
-    kept = [{key: value for key, value in entry.items() if value is not None} for entry in entries]
-    return msgspec.json.encode(kept).decode()
+    found = dict(zip(requests.names, hits, strict=True))
+    entries: list[dict[str, str]] = []
+    for request in requests.items:
+        hit = found[request.name]
+        entry = {"name": request.name, "store": store}
+        if hit is not None:
+            entry |= {"scope": str(hit.ref.scope), "version": hit.token}
+        if request.env is not None:
+            entry["env"] = request.env
+        if request.file is not None:
+            entry["file"] = request.file
+        entries.append(entry)
+    return msgspec.json.encode(entries).decode()
 
 
-def _audit_secrets(
-    requests: Sequence[SecretRequest], found: Sequence[Found], store: str
-) -> tuple[AuditSecret, ...]:
-    return tuple(
-        AuditSecret.of(each.resolved.ref, version=each.resolved.token, store=store)
-        if each.resolved
-        else AuditSecret(request.name, store=store)
-        for request, each in zip(requests, found, strict=True)
-    )
-
-
-def _event(
-    request: AdmissionRequest, pod: Pod | None, outcome: str, secrets: tuple[AuditSecret, ...]
-) -> AuditEvent:
+def _event(request: AdmissionRequest, outcome: str, secrets: tuple[AuditSecret, ...]) -> AuditEvent:
     detail: dict[str, object] = {"namespace": request.namespace[:253]}
-    if pod is not None:
-        detail["pod"] = pod.display_name[:253]
+    if request.object is not None:
+        detail["pod"] = request.object.display_name[:253]
     if request.dry_run:
         detail["dry_run"] = True
-    return AuditEvent(
-        "admission", "admit", request.user_info.username[:253], outcome, request.uid[:64], secrets, detail
-    )
+    actor, uid = request.user_info.username[:253], request.uid[:64]
+    return AuditEvent("admission", "admit", actor, outcome, uid, secrets, detail)

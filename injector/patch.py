@@ -1,74 +1,134 @@
-"""The JSON patch (RFC 6902) that puts references into a pod: a pure function of layout and staged names (I9).
+"""The JSON patch (RFC 6902) that puts references into a pod: a pure function of layout and plan (I9).
 
 Operations are built as bytes, never by comparing two pods; what is as it should be gets no operation, so that
-a second pass changes nothing. Command and args are never touched.
+a second pass changes nothing. Command and args are never touched. A plan keeps the fragments that it made:
+pods of one template differ in little.
 """
 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 import msgspec
 
 from injector.keys import DATA_KEY, FILES, STATUS, VOLUME
 from injector.layout import Layout, Share, is_ours
+from injector.requests import PodRequests
 from injector.review import EnvVar, Pod, SecretProjection, Volume, VolumeMount
 
 _ENCODE = msgspec.json.Encoder().encode
+_STATUS_PATH = "/metadata/annotations/" + STATUS.replace("~", "~0").replace("/", "~1")
+_VOLUMES_PATH = "/spec/volumes"
+#: Fragments that one plan keeps; pods have few containers.
+_MAX_FRAGMENTS = 256
 
-#: Name of the staged Secret for each request of the layout; ``None`` where an optional one is absent.
-Staged = Sequence[str | None]
+#: One file in a volume: staged Secret, path, mode.
+Item = tuple[str, str, int | None]
+_Env = tuple[tuple[str, str], ...]
 
 
-def build_patch(pod: Pod, layout: Layout, staged: Staged, status: str) -> bytes:
-    """The patch as base64, empty where the pod is as it should be already.
+class PatchPlan:
+    """What goes into a pod: for each request the staged Secret, and the status that tells of it.
 
-    :param staged: per request of ``layout``. :param status: the status annotation's text.
+    :param requests: of the pod. :param staged: name of the staged Secret for each; ``None`` where an optional
+        one is absent. :param status: the status annotation's text.
     """
+
+    def __init__(self, requests: PodRequests, staged: Sequence[str | None], status: str) -> None:
+        self._requests = requests.items
+        self._staged = tuple(staged)
+        self.status = status
+        self.status_op = _add(_STATUS_PATH, _ENCODE(status))
+        self._fragments: dict[tuple[object, ...], bytes] = {}
+        self._env: dict[tuple[int, ...], _Env] = {}
+
+    def present(self, indexes: tuple[int, ...]) -> bool:
+        """Whether any of these requests has something to give."""
+        return any(self._staged[index] is not None for index in indexes)
+
+    def env(self, indexes: tuple[int, ...]) -> _Env:
+        """Variable and staged Secret for each of these requests that has something to give."""
+        known = self._env.get(indexes)
+        if known is None:
+            pairs = ((self._requests[index].env, self._staged[index]) for index in indexes)
+            known = tuple((name, secret) for name, secret in pairs if name is not None and secret is not None)
+            if len(self._env) < _MAX_FRAGMENTS:
+                self._env[indexes] = known
+        return known
+
+    def items(self, indexes: tuple[int, ...]) -> tuple[Item, ...]:
+        """Files for each of these requests that has something to give."""
+        requests = ((self._requests[index], self._staged[index]) for index in indexes)
+        return tuple(
+            (secret, request.file, request.mode)
+            for request, secret in requests
+            if secret is not None and request.file is not None
+        )
+
+    def env_block(self, path: str, indexes: tuple[int, ...], whole: bool) -> bytes:
+        """Operations that put variables in front of a container's; ``whole``: it has no others."""
+        key = (path, indexes, whole)
+        block = self._fragments.get(key)
+        if block is None:
+            entries = [_env_entry(*pair) for pair in self.env(indexes)]
+            if whole:
+                block = _add(path, b"[" + b",".join(entries) + b"]")
+            else:
+                block = b",".join(_add(path + "/0", entry) for entry in reversed(entries))
+            self._keep(key, block)
+        return block
+
+    def mount_op(self, path: str, number: int, whole: bool) -> bytes:
+        """The operation that mounts volume ``number``; ``whole``: there are no other mounts."""
+        key = (path, number, whole)
+        op = self._fragments.get(key)
+        if op is None:
+            entry = _ENCODE({"name": f"{VOLUME}{number}", "mountPath": FILES, "readOnly": True})
+            op = _add(path, b"[" + entry + b"]") if whole else _add(path + "/-", entry)
+            self._keep(key, op)
+        return op
+
+    def volume_entry(self, number: int, indexes: tuple[int, ...], default_mode: int) -> bytes:
+        """Volume ``number`` itself."""
+        key = (number, indexes, default_mode)
+        entry = self._fragments.get(key)
+        if entry is None:
+            sources = [_source(item) for item in self.items(indexes)]
+            projected = {"defaultMode": default_mode, "sources": sources}
+            entry = _ENCODE({"name": f"{VOLUME}{number}", "projected": projected})
+            self._keep(key, entry)
+        return entry
+
+    def _keep(self, key: tuple[object, ...], fragment: bytes) -> None:
+        if len(self._fragments) < _MAX_FRAGMENTS:
+            self._fragments[key] = fragment
+
+
+def build_patch(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
+    """The patch as base64, empty where the pod is as it should be already."""
     ops: list[bytes] = []
-    volumes = _volumes_with_something(layout, staged)
+    volumes = {number: indexes for number, indexes in enumerate(layout.volumes) if plan.present(indexes)}
     for share in layout.shares:
-        _env_ops(ops, share, layout, staged)
-        _mount_ops(ops, share, share.volume if share.volume in volumes else None)
-    _volume_ops(ops, pod, layout, staged, volumes)
-    if (pod.metadata.annotations or {}).get(STATUS) != status:
-        ops.append(_add(_STATUS_PATH, _ENCODE(status)))
+        _env_ops(ops, share, plan)
+        _mount_ops(ops, share, plan, share.volume if share.volume in volumes else None)
+    _volume_ops(ops, pod, layout, plan, volumes)
+    if (pod.metadata.annotations or {}).get(STATUS) != plan.status:
+        ops.append(plan.status_op)
     return binascii.b2a_base64(b"[" + b",".join(ops) + b"]", newline=False) if ops else b""
 
 
-def _volumes_with_something(layout: Layout, staged: Staged) -> dict[int, tuple[int, ...]]:
-    """Volumes by number, less what is absent; one that would be empty is left out."""
-    present = {
-        number: tuple(index for index in indexes if staged[index] is not None)
-        for number, indexes in enumerate(layout.volumes)
-    }
-    return {number: indexes for number, indexes in present.items() if indexes}
-
-
-def _env_ops(ops: list[bytes], share: Share, layout: Layout, staged: Staged) -> None:
-    wanted = _wanted_env(share, layout, staged)
+def _env_ops(ops: list[bytes], share: Share, plan: PatchPlan) -> None:
     ours = share.ours
     env = share.container.env or ()
-    if len(ours) == len(wanted) and all(
-        index == position and _reference(env[index]) == wanted[position]
-        for position, index in enumerate(ours)
-    ):
-        return
     path = share.path + "/env"
-    ops.extend(_remove(path, index) for index in reversed(ours))
-    if wanted:
-        ops.append(_env_block(path, wanted, len(env) == len(ours)))
-
-
-def _wanted_env(share: Share, layout: Layout, staged: Staged) -> tuple[tuple[str, str], ...]:
-    wanted: list[tuple[str, str]] = []
-    for index in share.env:
-        secret, name = staged[index], layout.requests[index].env
-        if secret is not None and name is not None:
-            wanted.append((name, secret))
-    return tuple(wanted)
+    if ours:
+        references = tuple(_reference(env[index]) for index in ours)
+        if ours == list(range(len(ours))) and references == plan.env(share.env):
+            return
+        ops.extend(_remove(path, index) for index in reversed(ours))
+    if share.env and plan.env(share.env):
+        ops.append(plan.env_block(path, share.env, len(env) == len(ours)))
 
 
 def _reference(entry: EnvVar) -> tuple[str, str] | None:
@@ -79,17 +139,9 @@ def _reference(entry: EnvVar) -> tuple[str, str] | None:
     return entry.name, source.name
 
 
-@lru_cache(maxsize=8192)
-def _env_block(path: str, wanted: tuple[tuple[str, str], ...], whole: bool) -> bytes:
-    """Operations that put ``wanted`` in front of a container's env; ``whole``: it has no other entries."""
-    if whole:
-        return _add(path, b"[" + b",".join(_env_entry(*pair) for pair in wanted) + b"]")
-    return b",".join(_add(path + "/0", _env_entry(*pair)) for pair in reversed(wanted))
-
-
-def _mount_ops(ops: list[bytes], share: Share, number: int | None) -> None:
-    mounts = share.container.volume_mounts or []
-    ours = [index for index, mount in enumerate(mounts) if mount.name.startswith(VOLUME)]
+def _mount_ops(ops: list[bytes], share: Share, plan: PatchPlan, number: int | None) -> None:
+    mounts = share.container.volume_mounts or ()
+    ours = [index for index, mount in enumerate(mounts) if mount.name.startswith(VOLUME)] if mounts else []
     if number is None and not ours:
         return
     if number is not None and len(ours) == 1 and _is_mount(mounts[ours[0]], number):
@@ -97,13 +149,7 @@ def _mount_ops(ops: list[bytes], share: Share, number: int | None) -> None:
     path = share.path + "/volumeMounts"
     ops.extend(_remove(path, index) for index in reversed(ours))
     if number is not None:
-        ops.append(_mount_op(path, number, len(mounts) == len(ours)))
-
-
-@lru_cache(maxsize=1024)
-def _mount_op(path: str, number: int, whole: bool) -> bytes:
-    entry = _ENCODE({"name": f"{VOLUME}{number}", "mountPath": FILES, "readOnly": True})
-    return _add(path, b"[" + entry + b"]") if whole else _add(path + "/-", entry)
+        ops.append(plan.mount_op(path, number, len(mounts) == len(ours)))
 
 
 def _is_mount(mount: VolumeMount, number: int) -> bool:
@@ -116,40 +162,24 @@ def _is_mount(mount: VolumeMount, number: int) -> bool:
 
 
 def _volume_ops(
-    ops: list[bytes], pod: Pod, layout: Layout, staged: Staged, wanted: dict[int, tuple[int, ...]]
+    ops: list[bytes], pod: Pod, layout: Layout, plan: PatchPlan, wanted: dict[int, tuple[int, ...]]
 ) -> None:
-    volumes = pod.spec.volumes or []
-    ours = [index for index, volume in enumerate(volumes) if is_ours(volume)]
-    if not ours and not wanted:
-        return
-    items = {number: _items(layout, staged, indexes) for number, indexes in wanted.items()}
-    if ours and [_volume_content(volumes[index]) for index in ours] == [
-        (f"{VOLUME}{number}", layout.default_mode, content) for number, content in items.items()
+    volumes = pod.spec.volumes or ()
+    ours = [index for index, volume in enumerate(volumes) if is_ours(volume)] if volumes else []
+    mode = layout.default_mode
+    if ours and [_content(volumes[index]) for index in ours] == [
+        (f"{VOLUME}{number}", mode, plan.items(indexes)) for number, indexes in wanted.items()
     ]:
         return
-    path = "/spec/volumes"
-    ops.extend(_remove(path, index) for index in reversed(ours))
-    entries = [_volume_entry(number, layout.default_mode, content) for number, content in items.items()]
+    ops.extend(_remove(_VOLUMES_PATH, index) for index in reversed(ours))
+    entries = [plan.volume_entry(number, indexes, mode) for number, indexes in wanted.items()]
     if len(volumes) == len(ours) and entries:
-        ops.append(_add(path, b"[" + b",".join(entries) + b"]"))
+        ops.append(_add(_VOLUMES_PATH, b"[" + b",".join(entries) + b"]"))
     else:
-        ops.extend(_add(path + "/-", entry) for entry in entries)
+        ops.extend(_add(_VOLUMES_PATH + "/-", entry) for entry in entries)
 
 
-#: One file in a volume: staged Secret, path, mode.
-Item = tuple[str, str, int | None]
-
-
-def _items(layout: Layout, staged: Staged, indexes: Iterable[int]) -> tuple[Item, ...]:
-    items: list[Item] = []
-    for index in indexes:
-        secret, request = staged[index], layout.requests[index]
-        if secret is not None and request.file is not None:
-            items.append((secret, request.file, request.mode))
-    return tuple(items)
-
-
-def _volume_content(volume: Volume) -> tuple[str, int | None, tuple[Item | None, ...]]:
+def _content(volume: Volume) -> tuple[str, int | None, tuple[Item | None, ...]]:
     projected = volume.projected
     sources = (projected.sources or []) if projected else []
     items = tuple(_item(source.secret) for source in sources if source.secret)
@@ -162,22 +192,14 @@ def _item(source: SecretProjection) -> Item | None:
     return source.name, source.items[0].path, source.items[0].mode
 
 
-@lru_cache(maxsize=4096)
-def _volume_entry(number: int, default_mode: int, items: tuple[Item, ...]) -> bytes:
-    sources = [
-        {
-            "secret": {
-                "name": secret,
-                "items": [{"key": DATA_KEY, "path": path} | ({} if mode is None else {"mode": mode})],
-            }
-        }
-        for secret, path, mode in items
-    ]
-    projected = {"defaultMode": default_mode, "sources": sources}
-    return _ENCODE({"name": f"{VOLUME}{number}", "projected": projected})
+def _source(item: Item) -> dict[str, object]:
+    secret, path, mode = item
+    entry: dict[str, object] = {"key": DATA_KEY, "path": path}
+    if mode is not None:
+        entry["mode"] = mode
+    return {"secret": {"name": secret, "items": [entry]}}
 
 
-@lru_cache(maxsize=16_384)
 def _env_entry(name: str, secret: str) -> bytes:
     reference = {"name": secret, "key": DATA_KEY}
     return _ENCODE({"name": name, "valueFrom": {"secretKeyRef": reference}})
@@ -189,6 +211,3 @@ def _add(path: str, value: bytes) -> bytes:
 
 def _remove(path: str, index: int) -> bytes:
     return b'{"op":"remove","path":"%b/%d"}' % (path.encode(), index)
-
-
-_STATUS_PATH = "/metadata/annotations/" + STATUS.replace("~", "~0").replace("/", "~1")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import options
 from secrets_svc.core.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from cli.serving.all import Running
     from secrets_svc.runtime.settings import Settings
 
-app = typer.Typer(help="Run the service, or one of its roles.", no_args_is_help=True)
+app = options.new_app()
 
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help="Settings in TOML; see docs/settings.md.")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import uvloop
 
-from cli.serving.sockets import address_of, bind, http_server, serve_together
+from cli.serving.sockets import ApiServer, address_of, bind, serve_together
 from injector.compose import build_injector
-from injector.server import MUTATE
+from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import InvalidArgument, SecretsError
 from secrets_svc.runtime.certificates import CertificateFiles, own_certificates
 from secrets_svc.runtime.composition import ADMIN_TOKEN_FILE, build_service
@@ -64,8 +66,11 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
         api_certificate = _api_certificate(settings, api_socket)
         certificate = _injector_certificate(settings, state)
         idle = settings.server.idle_timeout
-        api_server = http_server(service.app, certificate=api_certificate, idle_timeout=idle)
-        injector_server = http_server(injector.app, certificate=certificate, idle_timeout=idle)
+        api_server = ApiServer(
+            service.app, certificate=api_certificate, idle_timeout=idle, keep_alive=ceil(idle)
+        )
+        context = certificate.context()
+        webhook = WebhookServer(injector.routes, context=context)
         running = Running(
             endpoint=f"{'https' if api_certificate else 'http'}://{address_of(api_socket)}",
             injector=f"https://{address_of(injector_socket)}{MUTATE}",
@@ -76,9 +81,9 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
         )
 
         def renew() -> None:
-            _renew(settings, state, injector_server.config.ssl)
+            _renew(settings, state, context)
 
-        servers = [(api_server, api_socket), (injector_server, injector_socket)]
+        servers = ((api_server, api_socket), (webhook, injector_socket))
         uvloop.run(serve_together(servers, started=lambda: announce(running), renew=renew))
 
 
@@ -119,13 +124,9 @@ def _brought(cert: Path | None, key: Path | None, group: str) -> CertificateFile
     return files
 
 
-def _renew(settings: Settings, state: Path, context: object) -> None:
-    import ssl
-
+def _renew(settings: Settings, state: Path, context: ssl.SSLContext) -> None:
     try:
-        files = _injector_certificate(settings, state)
-        if isinstance(context, ssl.SSLContext):
-            files.load_into(context)
+        _injector_certificate(settings, state).load_into(context)
     except SecretsError as error:
         log.error("the webhook's certificate can't be looked after: %s", error.message)
 

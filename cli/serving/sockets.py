@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,8 +17,11 @@ from secrets_svc.runtime.certificates import CertificateFiles
 
 #: Seconds that requests under way get to finish when the server stops.
 GRACE = 10
-#: Seconds. The API server drops idle connections to webhooks after 90 s: we must not do so before it.
-KEEP_ALIVE = 120
+#: Bytes of a request's head, which come before anybody has shown who he is.
+MAX_HEAD = 64 * 1024
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
 #: Seconds between looks at the certificate's age.
 RENEWAL_INTERVAL = 3600.0
 
@@ -52,44 +55,62 @@ def address_of(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+class _IdleClosing(HttpToolsProtocol):
+    """uvicorn's protocol, which also closes connections that never complete a request's head, or a huge one."""
+
+    idle_timeout: float
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_size = 0
+
+    def data_received(self, data: bytes) -> None:
+        in_head = self._head_timer is not None
+        super().data_received(data)
+        if in_head and self._head_timer is not None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                self.transport.write(_HEAD_TOO_LARGE)
+                self._give_up()
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._await_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.idle_timeout, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        self._head_size = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._stop_waiting()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.close()
+
+
 def idle_closing(timeout: float) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol, which also closes connections that never complete a request's head.
+    """The protocol for the API's connections.
 
     :param timeout: seconds from the connection's beginning, or from a request's first byte.
     """
 
-    class IdleClosingProtocol(HttpToolsProtocol):
-        _head_timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._await_head()
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            if self._head_timer is None:
-                self._await_head()
-
-        def on_headers_complete(self) -> None:
-            self._stop_waiting()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            super().connection_lost(exc)
-
-        def _await_head(self) -> None:
-            self._head_timer = self.loop.call_later(timeout, self._give_up)
-
-        def _stop_waiting(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-        def _give_up(self) -> None:
-            self._head_timer = None
-            if self.transport is not None and not self.transport.is_closing():
-                self.transport.close()
+    class IdleClosingProtocol(_IdleClosing):
+        idle_timeout = timeout
 
     return IdleClosingProtocol
 
@@ -102,34 +123,61 @@ class _Server(uvicorn.Server):
         yield
 
 
-def http_server(
-    app: Any, *, certificate: CertificateFiles | None, idle_timeout: float, keep_alive: int = KEEP_ALIVE
-) -> uvicorn.Server:
-    """A server for an ASGI application.
+class ApiServer:
+    """An ASGI application at a socket.
 
     :param certificate: TLS with it; plain HTTP without. :param idle_timeout: seconds for a request's head.
+    :param keep_alive: seconds that a connection may wait for its next request.
     """
-    config = uvicorn.Config(
-        app,
-        http=idle_closing(idle_timeout),
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=keep_alive,
-        timeout_graceful_shutdown=GRACE,
-        ssl_certfile=str(certificate.cert) if certificate else None,
-        ssl_keyfile=str(certificate.key) if certificate else None,
-    )
-    config.load()
-    return _Server(config)
+
+    def __init__(
+        self, app: Any, *, certificate: CertificateFiles | None, idle_timeout: float, keep_alive: int = 65
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=idle_closing(idle_timeout),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=keep_alive,
+            ssl_certfile=str(certificate.cert) if certificate else None,
+            ssl_keyfile=str(certificate.key) if certificate else None,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Begin to answer at ``listener``."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+            await asyncio.sleep(0.01)
+
+    async def stop(self, grace: float) -> None:
+        """Take no new requests, and let those under way finish within ``grace`` seconds."""
+        if self._task is not None:
+            self._server.config.timeout_graceful_shutdown = int(grace)
+            self._server.should_exit = True
+            await self._task
+
+
+class AnyServer(Protocol):
+    """What can be run beside others."""
+
+    async def start(self, listener: socket.socket) -> None:
+        """Begin to answer at ``listener``."""
+
+    async def stop(self, grace: float) -> None:
+        """Take no new requests, and let those under way finish within ``grace`` seconds."""
 
 
 async def serve_together(
-    servers: Sequence[tuple[uvicorn.Server, socket.socket]],
+    servers: Sequence[tuple[AnyServer, socket.socket]],
     *,
     started: Callable[[], None],
     renew: Callable[[], None],
@@ -139,28 +187,20 @@ async def serve_together(
     :param started: called once all listen. :param renew: called every hour, to look after certificates.
     """
     loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        for server, _ in servers:
-            server.force_exit = server.should_exit
-            server.should_exit = True
-
+    asked_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    tasks = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
+        loop.add_signal_handler(number, asked_to_stop.set)
     renewing = asyncio.create_task(_renew_for_ever(renew))
+    running: list[AnyServer] = []
     try:
-        while not all(server.started for server, _ in servers):
-            if any(task.done() for task in tasks):
-                break
-            await asyncio.sleep(0.01)
-        else:
-            started()
-        await asyncio.gather(*tasks)
+        for server, listener in servers:
+            running.append(server)
+            await server.start(listener)
+        started()
+        await asked_to_stop.wait()
     finally:
         renewing.cancel()
-        stop()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(server.stop(GRACE) for server in running))
 
 
 async def _renew_for_ever(renew: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from secrets_svc.core.errors import (
     PermissionDenied,
     SecretsError,
 )
-from secrets_svc.core.policy import Action, Policy, Principal
+from secrets_svc.core.policy import Action, Binding, Policy, Principal
 from secrets_svc.core.ports import Page, SecretWriter
 from secrets_svc.core.scope import Scope, precedence_chain
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -169,6 +169,12 @@ class ControlPlane:
     def explain(self, call: Call, ref: SecretRef) -> Explanation:
         """What the name means to a pod in the scope of ``ref``, and why."""
         return self._audited(call, Action.EXPLAIN, ref, lambda: self._explain(ref))
+
+    def whoami(self, call: Call) -> tuple[Binding, ...]:
+        """What the caller may do, and where. Anybody who is known may ask."""
+        event = AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id)
+        self._audit.record(event)
+        return self._policy.bindings_of(call.principal)
 
     def _explain(self, ref: SecretRef) -> Explanation:
         steps: list[Step] = []

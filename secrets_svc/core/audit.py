@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from secrets_svc.core.scope import Scope
@@ -59,11 +60,20 @@ class AuditEvent:
             "actor": self.actor,
             "outcome": self.outcome,
             "request_id": self.request_id,
+            **self.detail,
         }
+        text = _encode(entry)
         if self.secrets:
-            entry["secrets"] = [_secret_entry(secret) for secret in self.secrets]
-        entry.update(self.detail)
-        return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+            text = f'{text[:-1]},"secrets":{_secrets_text(self.secrets)}}}'
+        return text.encode() + b"\n"
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@lru_cache(maxsize=4096)
+def _secrets_text(secrets: tuple[AuditSecret, ...]) -> str:
+    return _encode([_secret_entry(secret) for secret in secrets])
 
 
 def _secret_entry(secret: AuditSecret) -> dict[str, Any]:

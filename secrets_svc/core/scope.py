@@ -28,11 +28,11 @@ def validate_label(kind: str, text: object) -> str:
 
 
 def shown(text: object) -> str:
-    """``text`` for a message: quoted, ASCII only, at most 64 characters of it."""
+    """``text`` for a message: quoted, printable ASCII only, at most 64 characters of it."""
     if not isinstance(text, str):
         return f"of type {type(text).__name__}"
     cut = text if len(text) <= 64 else text[:61] + "..."
-    return '"' + cut.encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00") + '"'
+    return '"' + cut.encode("unicode_escape").decode() + '"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,25 @@ T = TypeVar("T")
 MAX_REMEMBERED = 100_000
 
 
-@lru_cache(maxsize=16_384)
-def candidates_for(scope: Scope, name: str) -> tuple[SecretRef, ...]:
-    """Where ``name`` is looked for on behalf of ``scope``, narrowest first."""
-    return tuple(SecretRef(each, name) for each in precedence_chain(scope))
+@lru_cache(maxsize=4096)
+def candidates_for(scope: Scope, names: tuple[str, ...]) -> tuple[tuple[SecretRef, ...], ...]:
+    """For each name where it is looked for on behalf of ``scope``, narrowest first."""
+    chain = precedence_chain(scope)
+    return tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
+
+
+def _narrowest(
+    candidates: Iterable[tuple[SecretRef, ...]], found: dict[SecretRef, Resolved]
+) -> list[Resolved | None]:
+    hits: list[Resolved | None] = []
+    for refs in candidates:
+        hit = None
+        for ref in refs:
+            hit = found.get(ref)
+            if hit is not None:
+                break
+        hits.append(hit)
+    return hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +82,23 @@ class ScopedReading:
         self._remembered: OrderedDict[SecretRef, tuple[float, Resolved | None]] = OrderedDict()
         self._pool = None if options.inline else ThreadPoolExecutor(options.threads, f"read-{store}")
 
-    async def resolve(self, scope: Scope, names: Iterable[str]) -> dict[str, Resolved | None]:
+    def resolve_now(self, scope: Scope, names: tuple[str, ...]) -> list[Resolved | None] | None:
+        """What :meth:`resolve` answers, if it takes no waiting; ``None`` where it does.
+
+        :raises SecretsError: the store failed.
+        """
+        if not self._options.inline or self._options.max_staleness:
+            return None
+        candidates = candidates_for(scope, names)
+        return _narrowest(candidates, self._reader.resolve([ref for refs in candidates for ref in refs]))
+
+    async def resolve(self, scope: Scope, names: tuple[str, ...]) -> list[Resolved | None]:
         """For each name the narrowest secret that ``scope`` sees, or ``None``.
 
         :raises SecretsError: the store failed: that is never taken for absence.
         """
-        candidates = {name: candidates_for(scope, name) for name in names}
-        found = await self._resolve_refs([ref for refs in candidates.values() for ref in refs])
-        hits: dict[str, Resolved | None] = {}
-        for name, refs in candidates.items():
-            hits[name] = None
-            for ref in refs:
-                if ref in found:
-                    hits[name] = found[ref]
-                    break
-        return hits
+        candidates = candidates_for(scope, names)
+        return _narrowest(candidates, await self._resolve_refs([ref for refs in candidates for ref in refs]))
 
     async def read(self, resolved: Resolved) -> SecretVersion:
         """The value at exactly the version of ``resolved``.
@@ -96,7 +113,7 @@ class ScopedReading:
         :raises Changed: it was written during each of ``attempts`` tries.
         """
         for attempt in range(attempts):
-            resolved = (await self.resolve(scope, [name]))[name]
+            [resolved] = await self.resolve(scope, (name,))
             if resolved is None:
                 return None
             try:

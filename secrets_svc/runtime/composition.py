@@ -52,10 +52,8 @@ def build_service(settings: Settings, state: Path) -> Service:
             writer=store.open_writer(), capabilities=store.backend.capabilities, store=store.name
         )
         undo.callback(data_plane.close)
-        policy = _policy(settings)
         app = build_app(
-            control=ControlPlane(policy=policy, data_plane=data_plane, audit=audit),
-            policy=policy,
+            control=ControlPlane(policy=_policy(settings), data_plane=data_plane, audit=audit),
             organization=settings.organization.name,
             authenticator=_authenticator(settings, state),
             refused=_auditing_refusals(audit),

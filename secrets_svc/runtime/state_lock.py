@@ -19,7 +19,10 @@ def hold_state(state: Path) -> Iterator[None]:
     :raises Unavailable: another process holds it; the message has its process id.
     """
     private_folder(state)
-    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(f"state folder {state} can't be written: look at its owner and its disk") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

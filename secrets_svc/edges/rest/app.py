@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from secrets_svc.control.service import ControlPlane
 from secrets_svc.core.errors import (
     Conflict,
+    Internal,
     InvalidArgument,
     NotFound,
     SecretsError,
@@ -21,10 +22,9 @@ from secrets_svc.core.errors import (
     Unavailable,
     Unsupported,
 )
-from secrets_svc.core.policy import Policy
 from secrets_svc.core.scope import shown
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
-from secrets_svc.edges.rest.gate import App, Gate
+from secrets_svc.edges.rest.gate import UNFORESEEN, App, Gate
 from secrets_svc.edges.rest.problems import problem
 from secrets_svc.edges.rest.routes import build_router
 
@@ -32,7 +32,6 @@ from secrets_svc.edges.rest.routes import build_router
 def build_app(
     *,
     control: ControlPlane,
-    policy: Policy,
     organization: str,
     authenticator: TokenAuthenticator,
     refused: Callable[[str, SecretsError], None],
@@ -45,12 +44,12 @@ def build_app(
     :param refused: told of each caller turned away. :param ready: whether the parts behind can be used.
     :param metrics: the text for ``/metrics``. :param body_deadline: seconds for a whole request body.
     """
-    app = build_api(control=control, policy=policy, organization=organization)
+    app = build_api(control=control, organization=organization)
     _add_probes(app, ready, metrics)
     return Gate(app, authenticator=authenticator, refused=refused, body_deadline=body_deadline)
 
 
-def build_api(*, control: ControlPlane, policy: Policy, organization: str) -> FastAPI:
+def build_api(*, control: ControlPlane, organization: str) -> FastAPI:
     """The FastAPI part, also what the OpenAPI document is made of."""
     app = FastAPI(
         title="secrets-svc",
@@ -58,12 +57,15 @@ def build_api(*, control: ControlPlane, policy: Policy, organization: str) -> Fa
         description="Values go in and never come out: no call of this API answers with one.",
         redoc_url=None,
         docs_url=None,
+        redirect_slashes=False,
     )
     app.state.organization = organization
-    app.include_router(build_router(control=control, policy=policy, organization=organization))
+    app.include_router(build_router(control))
     app.add_exception_handler(SecretsError, _on_secrets_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    # Answers, and raises it again: the gate logs it.
+    app.add_exception_handler(Exception, _on_unforeseen)
     return app
 
 
@@ -92,6 +94,10 @@ async def _on_secrets_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SecretsError)
     precondition = isinstance(error, Conflict) and "if-match" in request.headers
     return _problem(request, error, 412 if precondition else None)
+
+
+async def _on_unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  # never shown
+    return _problem(request, Internal(UNFORESEEN))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -128,7 +134,9 @@ async def _on_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return _problem(request, NotFound("there is no such path; the API is described at /openapi.json"))
     if error.status_code == 405:
-        return _problem(request, Unsupported("that path doesn't take this method"), 405)
+        answer = _problem(request, Unsupported("that path doesn't take this method"), 405)
+        answer.headers.update(error.headers or {})  # Allow, RFC 9110 section 15.5.6
+        return answer
     if error.status_code == 401:
         return _problem(request, Unauthenticated("no credentials"))
     return _problem(request, InvalidArgument("the request can't be understood"), error.status_code)

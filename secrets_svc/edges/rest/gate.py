@@ -38,6 +38,8 @@ MAX_BODY = 2 * 1024 * 1024
 #: Seconds within which a whole body must have arrived.
 BODY_DEADLINE = 10.0
 
+UNFORESEEN = "an internal error; the server's log has this request id"
+
 _REQUEST_ID = re.compile(rb"[-A-Za-z0-9_.]{1,64}")
 _PUBLIC = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/docs"})
 
@@ -76,7 +78,7 @@ class Gate:
         except Exception as error:
             # Neither the text nor the values of an unforeseen error go anywhere; its type and place do.
             log.error("unforeseen %s at %s, request %s", type(error).__name__, place_of(error), request_id)
-            await answer.refuse(Internal("an internal error; the server's log has this request id"))
+            await answer.refuse(Internal(UNFORESEEN))
 
     async def _pass(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, request_id: str

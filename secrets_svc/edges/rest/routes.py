@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from secrets_svc.control.service import Call, ControlPlane
 from secrets_svc.core.errors import InvalidArgument
-from secrets_svc.core.policy import Policy
 from secrets_svc.core.scope import Scope, validate_label
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.edges.rest.shapes import (
@@ -40,17 +39,11 @@ Project = Annotated[str | None, Query(examples=["shop"])]
 DryRun = Annotated[bool, Query(description="check everything, write nothing")]
 
 
-def build_router(*, control: ControlPlane, policy: Policy, organization: str) -> APIRouter:
+def build_router(control: ControlPlane) -> APIRouter:
     """All ``/v1`` paths. The application's ``state.organization`` says which organization this is."""
     router = APIRouter(prefix="/v1", responses=_PROBLEMS)
     _add_writes(router, control)
     _add_reads(router, control)
-
-    @router.get("/whoami", response_model=WhoamiOut, summary="Whose token this is")
-    def whoami(request: Request) -> WhoamiOut:
-        principal = request.state.principal
-        return WhoamiOut.of(principal.name, organization, policy.bindings_of(principal))
-
     return router
 
 
@@ -163,6 +156,11 @@ def _add_reads(router: APIRouter, control: ControlPlane) -> None:
     @router.get("/explain/{name}", response_model=ExplanationOut, summary="Which secret a name means")
     def explain(call: CallOf, ref: RefOf) -> ExplanationOut:
         return ExplanationOut.of(control.explain(call, ref))
+
+    @router.get("/whoami", response_model=WhoamiOut, summary="Whose token this is")
+    def whoami(request: Request, call: CallOf) -> WhoamiOut:
+        bindings = control.whoami(call)
+        return WhoamiOut.of(call.principal.name, request.app.state.organization, bindings)
 
 
 def _version_in(if_match: str | None) -> str | None:

@@ -23,7 +23,7 @@ VALUE = SecretValue(CANARY.encode())
         f"{VALUE}",
         f"{VALUE!r:>40}",
         f"{VALUE:s}",
-        "%s %r" % (VALUE, VALUE),
+        f"{VALUE} {VALUE!r}",
         repr([VALUE, {"k": VALUE}]),
         repr(dir(VALUE)),
     ],

@@ -1,0 +1,84 @@
+"""`secret explain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.output import OutputFormat, Table, escape, metadata_json, print_document, rfc3339
+from cli.parameters import command, scope_options, server_options
+from cli.scopes import ScopeOptions
+from cli.session import open_session
+from secrets_svc.core.errors import NotFound
+from secrets_svc.core.secret import validate_name
+
+if TYPE_CHECKING:
+    from secrets_svc.client.answers import Explanation, Step
+
+
+_REASONS = {
+    "hit": "wins: the narrowest that is there",
+    "shadowed": "a narrower one wins",
+    "absent": "not there",
+}
+
+
+@command("explain", "secret explain db-password -p shop -d production")
+@click.argument("name")
+@scope_options
+@server_options
+def explain(
+    *,
+    name: str,
+    scope: ScopeOptions,
+    output: OutputFormat,
+    context: str | None,
+    timeout: float,
+) -> None:
+    """Say which scope a task of that project and domain gets a name from, and why.
+
+    Scopes are looked through from the narrowest to the widest. If it is in none, the exit code is 3.
+    """
+    validate_name(name)
+    session = open_session(scope, context_name=context, timeout=timeout, usage=f"secret explain {name}")
+    found = session.client.explain(name, session.parts)
+    if output is OutputFormat.TABLE:
+        table = Table(("SCOPE", "OUTCOME", "VERSION", "TYPE", "UPDATED", "WHY"))
+        table.write(_row(step) for step in found.steps)
+    elif output is OutputFormat.NAME:
+        click.echo(found.winner.ref.name if found.winner else "", nl=found.winner is not None)
+    else:
+        print_document(_document(found), output)
+    if found.winner is None:
+        tried = ", ".join(step.scope for step in found.steps)
+        raise NotFound(f'secret "{name}" is nowhere a task of {session.place} looks: {escape(tried)}')
+
+
+def _row(step: Step) -> tuple[object, ...]:
+    updated = "" if step.updated_at is None else rfc3339(step.updated_at)
+    why = _REASONS.get(step.outcome, "")
+    return step.scope, step.outcome, step.version or "", step.type or "", updated, why
+
+
+def _document(found: Explanation) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "organization": found.organization,
+        "domain": found.domain,
+        "project": found.project,
+        "store": found.store,
+        "winner": None if found.winner is None else metadata_json(found.winner),
+        "steps": [_step(step) for step in found.steps],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "level": step.level,
+        "scope": step.scope,
+        "outcome": step.outcome,
+        "version": step.version,
+        "type": step.type,
+        "updated_at": None if step.updated_at is None else rfc3339(step.updated_at),
+    }

@@ -1,0 +1,48 @@
+"""``secret settings``: show the settings and what they mean."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options
+
+app = options.new_app()
+
+
+@app.callback()
+def settings() -> None:
+    """Show the settings of the server and what they mean."""
+
+
+@app.command()
+def reference() -> None:
+    """Print every setting with its meaning and default, as Markdown (docs/settings.md).
+
+    Example: secret settings reference | less
+    """
+    from secrets_svc.runtime.settings_reference import reference as page
+
+    typer.echo(page(), nl=False)
+
+
+@app.command()
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Settings in TOML; else SECRETS_SVC_SETTINGS.")
+    ] = None,
+) -> None:
+    """Say whether a server would start with these settings, the environment's included.
+
+    Example: secret settings check settings.toml
+    """
+    from secrets_svc.runtime.files import default_state_folder
+    from secrets_svc.runtime.settings_source import load_settings
+    from secrets_svc.runtime.stores import configured_store
+
+    loaded = load_settings(file, os.environ)
+    configured_store(loaded, loaded.state.folder or default_state_folder(os.environ))
+    typer.echo("the settings are valid")

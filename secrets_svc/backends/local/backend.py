@@ -1,0 +1,34 @@
+"""What the entry point leads to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from secrets_svc.backends.local.databases import open_database, set_up
+from secrets_svc.backends.local.reader import LocalReader
+from secrets_svc.backends.local.settings import LocalSettings
+from secrets_svc.backends.local.writer import MAX_VALUE, LocalWriter
+from secrets_svc.core.ports import Backend, Capabilities
+
+
+class LocalBackend:
+    """See :class:`secrets_svc.core.ports.Backend`."""
+
+    name = "local"
+    summary = "Encrypted SQLite file on this machine, for laptops and single servers."
+    capabilities = Capabilities(max_value=MAX_VALUE, inline=True)
+    settings_model = LocalSettings
+
+    def open_writer(self, settings: LocalSettings, *, state: Path) -> LocalWriter:
+        """Holds the key that signs and the one that seals; makes the store if there is none."""
+        folder = settings.folder or state
+        set_up(folder)
+        return LocalWriter(open_database(folder, readonly=False, busy_timeout=settings.busy_timeout))
+
+    def open_reader(self, settings: LocalSettings, *, state: Path) -> LocalReader:
+        """Holds the key that opens, on a read-only connection; makes nothing."""
+        folder = settings.folder or state
+        return LocalReader(open_database(folder, readonly=True, busy_timeout=settings.busy_timeout))
+
+
+BACKEND: Backend = LocalBackend()

@@ -1,0 +1,153 @@
+"""The reader's side: it opens, on a connection that can't write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
+
+from secrets_svc.backends.local.databases import Database, current_generation
+from secrets_svc.backends.local.entries import open_entry
+from secrets_svc.backends.local.keys import KeyRing, load_reader_keys
+from secrets_svc.backends.local.records import (
+    COLUMNS,
+    MAX_REMEMBERED,
+    Verifier,
+    again_after_rotation,
+)
+from secrets_svc.core.errors import Changed, InvalidArgument, NotFound
+from secrets_svc.core.naming import storage_name
+from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.secret import SecretRef, SecretType
+
+#: Names in one statement: SQLite takes 32,766 parameters, but keeps each statement's plan.
+MAX_NAMES = 500
+#: References in all remembered answers together.
+MAX_ANSWERED = 65_536
+
+_SELECT = f"SELECT {COLUMNS}, sealed FROM secrets WHERE storage_name = ?"  # noqa: S608  # constants only
+
+
+class LocalReader:
+    """See :class:`secrets_svc.core.ports.SecretReader`.
+
+    Every call asks SQLite whether anybody has committed since (``PRAGMA data_version``, which costs 3 µs);
+    only while nobody has are answers given again.
+
+    :param database: opened read-only; closed with this.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._keys = KeyRing(database.folder, load_reader_keys)
+        self._verifier = Verifier(lambda generation: self._keys.of(generation).verifying)
+        self._known: dict[str, tuple[bytes, Resolved]] = {}
+        self._version = -1
+        self._answers: dict[tuple[SecretRef, ...], dict[SecretRef, Resolved]] = {}
+        self._answered = 0
+        try:
+            with database.faults:
+                again_after_rotation(lambda: self._keys.of(current_generation(database.connection)))
+        except BaseException:
+            database.close()
+            raise
+
+    def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
+        """See the port."""
+        asked = tuple(refs)
+        with self._database.faults, self._database.lock:
+            # The version is asked first: what is looked up afterwards is at least that fresh.
+            [version] = self._database.connection.execute("PRAGMA data_version").fetchone()
+            if version != self._version:
+                self._forget_answers()
+                self._version = version
+            answer = self._answers.get(asked)
+            if answer is None:
+                answer = again_after_rotation(partial(self._look_up, asked))
+                self._remember_answer(asked, answer)
+            return answer.copy()
+
+    def _forget_answers(self) -> None:
+        self._answers.clear()
+        self._answered = 0
+
+    def _remember_answer(self, asked: tuple[SecretRef, ...], answer: dict[SecretRef, Resolved]) -> None:
+        self._answered += len(asked) + 1
+        if self._answered > MAX_ANSWERED:
+            self._forget_answers()
+        elif len(asked) <= MAX_NAMES:
+            self._answers[asked] = answer
+
+    def _look_up(self, asked: tuple[SecretRef, ...]) -> dict[SecretRef, Resolved]:
+        refs = _by_storage_name(asked)
+        names = tuple(refs)
+        found: dict[SecretRef, Resolved] = {}
+        for start in range(0, len(names), MAX_NAMES):
+            for name, resolved in self._present(names[start : start + MAX_NAMES]):
+                found[refs[name]] = resolved
+        return found
+
+    def _present(self, names: Sequence[str]) -> Iterable[tuple[str, Resolved]]:
+        """What a signature stands for is known once it has been checked: only new ones need the whole row."""
+        fetched = self._database.connection.execute(_signatures_of(len(names)), names).fetchall()
+        new = []
+        for name, signature in fetched:
+            known = self._known.get(name)
+            if known is not None and known[0] == signature:
+                yield name, known[1]
+            else:
+                new.append(name)
+        if new:
+            yield from self._checked(new)
+
+    def _checked(self, names: Sequence[str]) -> Iterable[tuple[str, Resolved]]:
+        for row in self._database.connection.execute(_rows_of(len(names)), names).fetchall():
+            record = self._verifier.checked(row)
+            resolved = Resolved(record.ref, record.token, SecretType(record.type), record.size)
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            self._known[record.storage_name] = (record.signature, resolved)
+            yield record.storage_name, resolved
+
+    def read(self, ref: SecretRef, token: str) -> SecretVersion:
+        """See the port."""
+        return again_after_rotation(partial(self._read, ref, token, storage_name(ref)))
+
+    def _read(self, ref: SecretRef, token: str, name: str) -> SecretVersion:
+        rows = self._database.rows(_SELECT, (name,))
+        if not rows:
+            raise NotFound(f"there is no secret {ref}")
+        *columns, sealed = rows[0]
+        record = self._verifier.checked(tuple(columns))
+        if record.token != token:
+            raise Changed(f"secret {ref} has changed since it was looked up: resolve it again")
+        value = open_entry(record, sealed, self._keys.of(record.generation).opening)
+        return SecretVersion(ref, record.token, SecretType(record.type), value)
+
+    def close(self) -> None:
+        """See the port."""
+        self._database.close()
+
+
+def _by_storage_name(refs: Iterable[SecretRef]) -> dict[str, SecretRef]:
+    """A reference whose storage name would be too long can't be there: it is left out."""
+    named: dict[str, SecretRef] = {}
+    for ref in refs:
+        try:
+            named[storage_name(ref)] = ref
+        except InvalidArgument:
+            continue
+    return named
+
+
+@lru_cache(maxsize=MAX_NAMES)
+def _signatures_of(count: int) -> str:
+    return f"SELECT storage_name, signature FROM secrets WHERE storage_name IN ({_marks(count)})"  # noqa: S608
+
+
+@lru_cache(maxsize=MAX_NAMES)
+def _rows_of(count: int) -> str:
+    return f"SELECT {COLUMNS} FROM secrets WHERE storage_name IN ({_marks(count)})"  # noqa: S608
+
+
+def _marks(count: int) -> str:
+    return ",".join("?" * count)

@@ -1,0 +1,45 @@
+"""The local backend keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from secrets_svc.backends.local import BACKEND
+from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
+from secrets_svc.testing.contract import BackendContract
+
+
+class LocalHarness:
+    capabilities: Capabilities = BACKEND.capabilities
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._opened = ExitStack()
+        self.writer()
+
+    def writer(self) -> SecretWriter:
+        writer = BACKEND.open_writer(BACKEND.settings_model(), state=self._state)
+        self._opened.callback(writer.close)
+        return writer
+
+    def reader(self) -> SecretReader:
+        reader = BACKEND.open_reader(BACKEND.settings_model(), state=self._state)
+        self._opened.callback(reader.close)
+        return reader
+
+    def reopen(self) -> None:
+        self._opened.close()
+
+    close = reopen
+
+
+class TestContract(BackendContract):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> Iterator[LocalHarness]:
+        harness = LocalHarness(tmp_path / "state")
+        yield harness
+        harness.close()

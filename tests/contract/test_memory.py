@@ -1,0 +1,40 @@
+"""The memory backend keeps the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from secrets_svc.backends.memory import BACKEND, MemoryStore
+from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
+from secrets_svc.testing.contract import BackendContract
+
+
+class MemoryHarness:
+    capabilities: Capabilities = BACKEND.capabilities
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def writer(self) -> SecretWriter:
+        return self._store.writer()
+
+    def reader(self) -> SecretReader:
+        return self._store.reader()
+
+    def reopen(self) -> None:
+        self._store = MemoryStore()
+
+
+class TestContract(BackendContract):
+    @pytest.fixture
+    def harness(self) -> MemoryHarness:
+        return MemoryHarness()
+
+
+def test_one_state_folder_is_one_store(tmp_path: Path) -> None:
+    settings = BACKEND.settings_model()
+    one = BACKEND.open_writer(settings, state=tmp_path / "one")
+    assert BACKEND.open_reader(settings, state=tmp_path / "one")._store is one._store
+    assert BACKEND.open_reader(settings, state=tmp_path / "two")._store is not one._store
