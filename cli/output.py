@@ -115,7 +115,7 @@ def print_document(document: Any, form: OutputFormat) -> None:
 def _yaml(document: Any) -> str:
     import yaml
 
-    return str(yaml.safe_dump(document, sort_keys=False))
+    return str(yaml.safe_dump(document, sort_keys=False, width=10_000))
 
 
 class ListPrinter:

@@ -56,7 +56,7 @@ def address_of(listener: socket.socket) -> str:
 
 
 class _IdleClosing(HttpToolsProtocol):
-    """uvicorn's protocol, which also closes connections that never complete a request's head, or a huge one."""
+    """uvicorn's protocol, which also closes connections whose request's head never ends, or is huge."""
 
     idle_timeout: float
     _head_timer: asyncio.TimerHandle | None = None

@@ -1,0 +1,185 @@
+"""For tests of the injector: pods, reviews, a reader that counts, a handler around it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import jsonpatch
+
+from injector.delivery.memory import InMemoryStaging
+from injector.handler import AdmissionHandler
+from injector.requests import Claim
+from injector.trust import NamespaceMap
+from secrets_svc.core.audit import AuditEvent
+from secrets_svc.core.errors import Changed, SecretsError
+from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.scope import Scope
+from secrets_svc.core.secret import SecretRef, SecretType
+from secrets_svc.core.value import SecretValue
+from secrets_svc.data.reading import ReadingOptions, ScopedReading
+
+REQUEST = "secrets-svc.internal/request"
+STATUS = "secrets-svc.internal/status"
+NAMESPACE = "shop-production"
+SHOP = Scope("flyte", "production", "shop")
+
+
+class RecordingReader:
+    """A store in a dict that counts its calls and can be made to fail.
+
+    ``failing`` is raised by every call; ``before_read`` runs before each read.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[SecretRef, tuple[str, bytes]] = {}
+        self.resolves = 0
+        self.reads = 0
+        self.failing: SecretsError | None = None
+        self.before_read: Callable[[], None] = lambda: None
+        self._tokens = 0
+
+    def put(self, name: str, value: bytes, scope: Scope = SHOP) -> None:
+        """Write ``value``; each write has its own token."""
+        self._tokens += 1
+        self.values[SecretRef(scope, name)] = (f"token-{self._tokens}", value)
+
+    @property
+    def calls(self) -> int:
+        """Of any kind."""
+        return self.resolves + self.reads
+
+    def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
+        """See ``SecretReader``."""
+        self.resolves += 1
+        if self.failing is not None:
+            raise self.failing
+        found = {ref: self.values[ref] for ref in refs if ref in self.values}
+        return {
+            ref: Resolved(ref, token, SecretType.GENERIC, len(value)) for ref, (token, value) in found.items()
+        }
+
+    def read(self, ref: SecretRef, token: str) -> SecretVersion:
+        """See ``SecretReader``."""
+        self.reads += 1
+        self.before_read()
+        if self.failing is not None:
+            raise self.failing
+        current, value = self.values[ref]
+        if current != token:
+            raise Changed("it changed")
+        return SecretVersion(ref, token, SecretType.GENERIC, SecretValue(value))
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class AuditList(list[AuditEvent]):
+    """Audit events in a list."""
+
+    failing: SecretsError | None = None
+
+    def record(self, event: AuditEvent) -> None:
+        """See ``AuditSink``."""
+        if self.failing is not None:
+            raise self.failing
+        self.append(event)
+
+
+class Kit:
+    """A handler with everything around it in reach."""
+
+    def __init__(self, *, inline: bool = True, deadline: float = 5.0) -> None:
+        self.reader = RecordingReader()
+        self.audit = AuditList()
+        self.staging = InMemoryStaging(store="local", keep_values=True)
+        options = ReadingOptions(inline=inline, deadline=deadline * 0.8)
+        self.reading = ScopedReading(store="local", reader=self.reader, options=options)
+        self.handler = AdmissionHandler(
+            reading=self.reading,
+            staging=self.staging,
+            proofs=[NamespaceMap("flyte", {NAMESPACE: Claim("shop", "production")})],
+            audit=self.audit,
+            deadline=deadline,
+        )
+
+    def send(self, body: bytes) -> dict[str, Any]:
+        """The response to a review in bytes."""
+
+        async def answer() -> bytes:
+            reply = self.handler.answer(body)
+            return await reply if isinstance(reply, Awaitable) else reply
+
+        review = json.loads(asyncio.run(answer()))
+        assert review["kind"] == "AdmissionReview"
+        response: dict[str, Any] = review["response"]
+        return response
+
+    def admit(self, pod_: dict[str, Any], **request: Any) -> dict[str, Any]:
+        """The response to a pod."""
+        return self.send(review(pod_, **request))
+
+    def mutate(self, pod_: dict[str, Any], **request: Any) -> dict[str, Any]:
+        """The pod as it becomes; it must be let in."""
+        response = self.admit(pod_, **request)
+        assert response["allowed"], response["status"]["message"]
+        return apply(pod_, response)
+
+    def refusal(self, pod_: dict[str, Any], **request: Any) -> tuple[int, str]:
+        """Status and message; the pod must not be let in."""
+        response = self.admit(pod_, **request)
+        assert not response["allowed"]
+        assert "patch" not in response
+        return response["status"]["code"], response["status"]["message"]
+
+
+def patch_of(response: dict[str, Any]) -> list[dict[str, Any]]:
+    """The operations of a response."""
+    operations: list[dict[str, Any]] = (
+        json.loads(base64.b64decode(response["patch"])) if "patch" in response else []
+    )
+    return operations
+
+
+def apply(pod_: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
+    """``pod_`` with the response's patch applied."""
+    patched: dict[str, Any] = jsonpatch.apply_patch(copy.deepcopy(pod_), patch_of(response))
+    return patched
+
+
+def pod(
+    requests: object = None, *, containers: list[dict[str, Any]] | None = None, **spec: Any
+) -> dict[str, Any]:
+    """A pod that asks for ``requests`` (a list, or the annotation's text)."""
+    annotations = {}
+    if requests is not None:
+        annotations[REQUEST] = requests if isinstance(requests, str) else json.dumps(requests)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "task", "annotations": annotations},
+        "spec": {"containers": containers or [{"name": "main", "image": "task:1"}], **spec},
+    }
+
+
+def review(pod_: object, *, api_version: str = "admission.k8s.io/v1", **request: Any) -> bytes:
+    """An AdmissionReview as the API server sends it; ``request`` overrides its fields."""
+    body = {
+        "apiVersion": api_version,
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "operation": "CREATE",
+            "namespace": NAMESPACE,
+            "userInfo": {"username": "alice", "groups": ["system:authenticated"]},
+            "object": pod_,
+            **request,
+        },
+    }
+    return json.dumps(body).encode()

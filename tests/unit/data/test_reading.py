@@ -1,0 +1,275 @@
+"""Reading along the scope chain: absent is not failed (I4), and fresh (I7)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+
+from secrets_svc.backends.memory import MemoryReader, MemoryStore
+from secrets_svc.core.errors import Changed, DeadlineExceeded, Unavailable
+from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.scope import Scope
+from secrets_svc.core.secret import SecretRef, SecretType
+from secrets_svc.core.value import SecretValue
+from secrets_svc.data.reading import ReadingOptions, ScopedReading
+
+NARROW = Scope("flyte", "production", "shop")
+PROJECT = Scope("flyte", project="shop")
+DOMAIN = Scope("flyte", domain="production")
+WIDE = Scope("flyte")
+INLINE = ReadingOptions(inline=True)
+
+
+@dataclass
+class WatchedReader:
+    """A memory store's reader behind faults and delays."""
+
+    reader: MemoryReader
+    delay: float = 0.0
+    broken: Scope | None = None
+    asked: list[frozenset[SecretRef]] = field(default_factory=list)
+
+    def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
+        refs = frozenset(refs)
+        self.asked.append(refs)
+        if any(ref.scope == self.broken for ref in refs):
+            raise Unavailable("that shelf can't be reached")
+        found = self.reader.resolve(refs)
+        time.sleep(self.delay)
+        return found
+
+    def read(self, ref: SecretRef, token: str) -> SecretVersion:
+        time.sleep(self.delay)
+        return self.reader.read(ref, token)
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def put(store: MemoryStore, scope: Scope, name: str, value: bytes) -> str:
+    made = store.writer().create(
+        SecretRef(scope, name),
+        SecretValue(value),
+        SecretType.GENERIC,
+        actor="t",
+        operation_id=f"{scope} {name}",
+    )
+    return made.version
+
+
+def reading(reader: WatchedReader, options: ReadingOptions = INLINE, **more: object) -> ScopedReading:
+    return ScopedReading(store="s", reader=reader, options=options, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("present", "winner"),
+    [
+        ([WIDE], WIDE),
+        ([WIDE, DOMAIN], DOMAIN),
+        ([WIDE, DOMAIN, PROJECT], PROJECT),
+        ([WIDE, DOMAIN, PROJECT, NARROW], NARROW),
+        ([WIDE, NARROW], NARROW),
+        ([], None),
+    ],
+)
+def test_the_narrowest_that_is_there_wins(
+    store: MemoryStore, present: list[Scope], winner: Scope | None
+) -> None:
+    for scope in present:
+        put(store, scope, "key", b"x")
+    reader = WatchedReader(store.reader())
+    [hit] = asyncio.run(reading(reader).resolve(NARROW, ("key",)))
+    assert (hit.ref.scope if hit else None) == winner
+    assert len(reader.asked) == 1  # all names and scopes at once
+
+
+def test_nothing_outside_the_chain_is_seen(store: MemoryStore) -> None:
+    for scope in (Scope("flyte", "staging", "shop"), Scope("flyte", project="mail"), Scope("other")):
+        put(store, scope, "key", b"x")
+    assert asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, ("key",))) == [None]
+
+
+def test_answers_come_in_the_order_of_the_names(store: MemoryStore) -> None:
+    put(store, WIDE, "a", b"x")
+    put(store, NARROW, "c", b"x")
+    hits = asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, ("c", "b", "a")))
+    assert [hit.ref.name if hit else None for hit in hits] == ["c", None, "a"]
+
+
+@pytest.mark.parametrize("options", [INLINE, ReadingOptions(), ReadingOptions(inline=True, max_staleness=60)])
+@pytest.mark.parametrize("broken", [NARROW, PROJECT, WIDE])
+def test_a_failing_store_is_never_absence(store: MemoryStore, options: ReadingOptions, broken: Scope) -> None:
+    put(store, DOMAIN, "key", b"x")
+    reader = WatchedReader(store.reader(), broken=broken)
+    chain = reading(reader, options)
+
+    async def twice() -> None:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await chain.resolve(NARROW, ("key",))
+        reader.broken = None
+        [hit] = await chain.resolve(NARROW, ("key",))  # nothing of the failure is remembered
+        assert hit is not None
+
+    asyncio.run(twice())
+    chain.close()
+
+
+def test_an_answer_may_serve_again_for_as_long_as_the_operator_says(store: MemoryStore) -> None:
+    now = [100.0]
+    reader = WatchedReader(store.reader())
+    chain = reading(reader, ReadingOptions(inline=True, max_staleness=10), clock=lambda: now[0])
+
+    async def token(name: str = "key") -> str | None:
+        [hit] = await chain.resolve(NARROW, (name,))
+        return hit.token if hit else None
+
+    async def story() -> None:
+        assert await token() is None  # absence is an answer too
+        first = put(store, WIDE, "key", b"1")
+        now[0] += 10
+        assert await token() is None
+        now[0] += 0.001
+        assert await token() == first
+        second = put(store, NARROW, "key", b"2")
+        assert await token() == first
+        now[0] += 10.001
+        assert await token() == second
+
+    asyncio.run(story())
+    assert len(reader.asked) == 3
+
+
+def test_staleness_counts_from_the_question_and_not_from_the_answer(store: MemoryStore) -> None:
+    now = [0.0]
+
+    class Slow(WatchedReader):
+        def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
+            found = super().resolve(refs)
+            now[0] += 6
+            return found
+
+    reader = Slow(store.reader())
+    chain = reading(reader, ReadingOptions(inline=True, max_staleness=10), clock=lambda: now[0])
+
+    async def story() -> None:
+        await chain.resolve(NARROW, ("key",))  # asked at 0, answered at 6
+        put(store, NARROW, "key", b"x")
+        now[0] = 10.5
+        assert await chain.resolve(NARROW, ("key",)) != [None]
+
+    asyncio.run(story())
+
+
+def test_only_what_is_not_known_is_asked_for(store: MemoryStore) -> None:
+    reader = WatchedReader(store.reader())
+    chain = reading(reader, ReadingOptions(inline=True, max_staleness=10), clock=lambda: 0.0)
+
+    async def story() -> None:
+        await chain.resolve(NARROW, ("a",))
+        await chain.resolve(NARROW, ("a", "b"))
+
+    asyncio.run(story())
+    assert {ref.name for ref in reader.asked[1]} == {"b"}
+
+
+def test_a_store_that_hangs_is_given_up_in_time(store: MemoryStore) -> None:
+    reader = WatchedReader(store.reader(), delay=0.6)
+    chain = reading(reader, ReadingOptions(deadline=0.1))
+
+    async def story() -> None:
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r'store "s" did not answer within 0.1 s'):
+            await chain.resolve(NARROW, ("a",))
+        assert time.monotonic() - started < 0.5
+
+    asyncio.run(story())
+    chain.close()
+
+
+def test_reading_follows_writes_and_gives_up_when_they_do_not_end(store: MemoryStore) -> None:
+    put(store, NARROW, "key", b"0")
+    writer, ref = store.writer(), SecretRef(NARROW, "key")
+
+    class Racing(WatchedReader):
+        writes = 2
+
+        def read(self, ref: SecretRef, token: str) -> SecretVersion:
+            if self.writes:
+                self.writes -= 1
+                value = SecretValue(b"new %d" % self.writes)
+                writer.update(ref, value, actor="t", operation_id=f"race {random.random()}")
+            return super().read(ref, token)
+
+    async def read(reader: WatchedReader) -> bytes | None:
+        found = await reading(reader).resolve_and_read(NARROW, "key")
+        return found.value.reveal_bytes() if found else None
+
+    assert asyncio.run(read(Racing(store.reader()))) == b"new 0"
+    endless = Racing(store.reader())
+    endless.writes = 100
+    with pytest.raises(Changed):
+        asyncio.run(read(endless))
+    writer.delete(ref, actor="t", operation_id="gone")
+    assert asyncio.run(read(WatchedReader(store.reader()))) is None
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_answer_is_stale_while_people_write(store: MemoryStore, seed: int) -> None:
+    """Threads, slow calls, writes and arrivals interleaved: every answer shows all writes before it was asked."""
+    chance = random.Random(seed)
+    names = ("a", "b", "c")
+    acknowledged: dict[str, list[str]] = {name: [put(store, WIDE, name, b"0")] for name in names}
+    stop = threading.Event()
+
+    def write_on() -> None:
+        writer, pace = store.writer(), random.Random(seed + 100)
+        for number in range(2000):
+            if stop.is_set():
+                return
+            name = pace.choice(names)
+            made = writer.update(
+                SecretRef(WIDE, name), SecretValue(b"%d" % number), actor="t", operation_id=f"w{number}"
+            )
+            acknowledged[name].append(made.version)
+            time.sleep(pace.random() * 0.002)
+
+    async def ask(chain: ScopedReading) -> tuple[dict[str, int], list[Resolved | None], tuple[str, ...]]:
+        await asyncio.sleep(chance.random())
+        asked = tuple(chance.sample(names, chance.randint(1, 3)))
+        return (
+            {name: len(acknowledged[name]) - 1 for name in asked},
+            await chain.resolve(NARROW, asked),
+            asked,
+        )
+
+    async def story() -> list[tuple[dict[str, int], list[Resolved | None], tuple[str, ...]]]:
+        reader = WatchedReader(store.reader(), delay=0.01)
+        chain = reading(reader, ReadingOptions(deadline=5))
+        try:
+            return await asyncio.gather(*(ask(chain) for _ in range(300)))
+        finally:
+            chain.close()
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    try:
+        answers = asyncio.run(story())
+    finally:
+        stop.set()
+        thread.join()
+    for known, hits, asked in answers:
+        for name, hit in zip(asked, hits, strict=True):
+            assert hit is not None
+            assert acknowledged[name].index(hit.token) >= known[name]
