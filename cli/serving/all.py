@@ -19,12 +19,12 @@ from cli.serving.sockets import ApiServer, address_of, bind, serve_together
 from injector.compose import build_injector
 from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import InvalidArgument, SecretsError
+from secrets_svc.core.state_folder import hold_state
 from secrets_svc.runtime.certificates import CertificateFiles, own_certificates
 from secrets_svc.runtime.composition import ADMIN_TOKEN_FILE, build_service
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.hardening import harden_process, raise_file_limit
 from secrets_svc.runtime.settings import NamespaceSettings, Settings
-from secrets_svc.runtime.state_lock import hold_state
 
 log = logging.getLogger(__name__)
 

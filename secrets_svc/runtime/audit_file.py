@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class AuditFile:
         self._stopping = threading.Event()
         self._failed = False
         self._descriptor = self._open()
+        self._torn = _ends_within_a_line(self._descriptor)
         self._thread = threading.Thread(target=self._sync_for_ever, name="audit-sync", daemon=True)
         self._thread.start()
 
@@ -35,15 +37,22 @@ class AuditFile:
         line = event.to_json()
         try:
             with self._lock:
-                written = os.write(self._descriptor, line)
-            if written != len(line):
-                raise OSError("short write")
+                self._append(line)
         except OSError as error:
             raise Unavailable("the audit record can't be written; nothing is done without one") from error
-        if self._failed:
-            raise Unavailable("the audit file can't be synced to its disk; nothing is done without it")
         if not self._dirty.is_set():
             self._dirty.set()
+        if self._failed:
+            raise Unavailable("the audit file can't be synced to its disk; nothing is done without it")
+
+    def _append(self, line: bytes) -> None:
+        # What a full disk cut off stays a line of its own, so that this one is whole.
+        data = b"\n" + line if self._torn else line
+        written = os.write(self._descriptor, data)
+        if written:
+            self._torn = not data[:written].endswith(b"\n")
+        if written != len(data):
+            raise OSError("short write")
 
     def close(self) -> None:
         """Sync and close. May be repeated."""
@@ -56,7 +65,7 @@ class AuditFile:
         os.close(self._descriptor)
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
             return os.open(self._path, flags, 0o600)
         except OSError as error:
@@ -67,17 +76,17 @@ class AuditFile:
             self._dirty.wait()
             self._stopping.wait(SYNC_INTERVAL)
             self._dirty.clear()
-            self._sync()
-            self._follow_rotation()
+            self._failed = not (self._sync() and self._follow_rotation())
 
-    def _sync(self) -> None:
+    def _sync(self) -> bool:
         try:
             os.fsync(self._descriptor)
-            self._failed = False
         except OSError:
-            self._failed = True
+            return False
+        return True
 
-    def _follow_rotation(self) -> None:
+    def _follow_rotation(self) -> bool:
+        """Open the path anew if it is another file now; false if that can't be done."""
         try:
             current = os.stat(self._path)
             ours = os.fstat(self._descriptor)
@@ -85,16 +94,23 @@ class AuditFile:
         except FileNotFoundError:
             moved = True
         except OSError:
-            return
-        if moved:
-            self._reopen()
+            return False
+        return self._reopen() if moved else True
 
-    def _reopen(self) -> None:
+    def _reopen(self) -> bool:
         try:
             fresh = self._open()
         except Unavailable:
-            self._failed = True
-            return
+            return False
+        torn = _ends_within_a_line(fresh)
         with self._lock:
-            old, self._descriptor = self._descriptor, fresh
+            old, self._descriptor, self._torn = self._descriptor, fresh, torn
         os.close(old)
+        return True
+
+
+def _ends_within_a_line(descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+        return False
+    return os.pread(descriptor, 1, status.st_size - 1) != b"\n"

@@ -12,11 +12,12 @@ from secrets_svc.core.audit import AuditEvent, AuditSink
 from secrets_svc.core.errors import InvalidArgument, SecretsError
 from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.scope import Scope
+from secrets_svc.core.state_folder import private_folder
 from secrets_svc.data.writing import ValidatedWriter
 from secrets_svc.edges.rest.app import build_app
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
 from secrets_svc.edges.rest.gate import App
-from secrets_svc.runtime.files import ensure_token, private_folder, read_token
+from secrets_svc.runtime.files import ensure_token, read_token
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Store, configured_store, open_audit

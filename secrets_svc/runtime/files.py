@@ -17,21 +17,6 @@ def default_state_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
     return Path(base).expanduser() / "secrets-svc"
 
 
-def private_folder(path: Path) -> Path:
-    """Make ``path`` (0700) if need be.
-
-    :raises InvalidArgument: others can get into it. :raises Unavailable: it can't be made.
-    """
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        raise Unavailable(f"folder {path} can't be made or used") from error
-    if mode & 0o077:
-        raise InvalidArgument(f"folder {path} is open to others (mode {mode:04o}): type chmod 700 {path}")
-    return path
-
-
 def read_private(path: Path, field: str) -> bytes:
     """The content of a file that only its owner may read.
 
@@ -52,7 +37,17 @@ def read_private(path: Path, field: str) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write ``path`` whole or not at all, mode 0600, on the disk when this returns."""
+    """Write ``path`` whole or not at all, mode 0600, on the disk when this returns.
+
+    :raises Unavailable: it can't be written.
+    """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise Unavailable(f"file {path} can't be written: look at its folder and its disk") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

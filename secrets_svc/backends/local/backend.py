@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from secrets_svc.backends.local.backup import backup
 from secrets_svc.backends.local.databases import open_database, set_up
 from secrets_svc.backends.local.reader import LocalReader
+from secrets_svc.backends.local.restore import restore
+from secrets_svc.backends.local.rotation import rotate
 from secrets_svc.backends.local.settings import LocalSettings
 from secrets_svc.backends.local.writer import MAX_VALUE, LocalWriter
+from secrets_svc.core.maintenance import BackupReport, Progress, RestoreReport, RotationReport
 from secrets_svc.core.ports import Backend, Capabilities
 
 
@@ -29,6 +33,20 @@ class LocalBackend:
         """Holds the key that opens, on a read-only connection; makes nothing."""
         folder = settings.folder or state
         return LocalReader(open_database(folder, readonly=True, busy_timeout=settings.busy_timeout))
+
+    def rotate_keys(
+        self, settings: LocalSettings, *, state: Path, progress: Progress | None = None
+    ) -> RotationReport:
+        """See :class:`secrets_svc.core.maintenance.Maintainable`."""
+        return rotate(settings.folder or state, progress=progress)
+
+    def backup(self, settings: LocalSettings, *, state: Path, target: Path) -> BackupReport:
+        """See :class:`secrets_svc.core.maintenance.Maintainable`."""
+        return backup(settings.folder or state, target)
+
+    def restore(self, source: Path, *, state: Path) -> RestoreReport:
+        """See :class:`secrets_svc.core.maintenance.Maintainable`."""
+        return restore(source, state)
 
 
 BACKEND: Backend = LocalBackend()

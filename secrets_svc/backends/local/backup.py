@@ -10,7 +10,6 @@ import shutil
 import sqlite3
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,24 +19,10 @@ from secrets_svc.backends.local.faults import Translated
 from secrets_svc.backends.local.folders import sync_folder, temporary_beside
 from secrets_svc.backends.local.keys import FILES, FOLDER, generations
 from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.maintenance import BackupReport
 
 NOTICE = "this file holds the keys together with what they open: guard it like the secrets themselves"
 _TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class BackupReport:
-    """What was saved.
-
-    :param secrets: how many. :param generations: whose keys are in it. :param size: bytes of the file.
-    :param notice: what to tell whoever asked for it.
-    """
-
-    target: Path
-    secrets: int
-    generations: tuple[str, ...]
-    size: int
-    notice: str = NOTICE
 
 
 def backup(state: Path, target: Path) -> BackupReport:
@@ -55,7 +40,7 @@ def backup(state: Path, target: Path) -> BackupReport:
         files = {FILE: place / FILE}
         _write(place / "tar", files, {MANIFEST: _manifest(), **keys, **_own_files(state)})
         _name(place / "tar", target)
-        return BackupReport(target, secrets, _generations_in(keys), target.stat().st_size)
+        return BackupReport(target, secrets, _generations_in(keys), target.stat().st_size, NOTICE)
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from secrets_svc.backends.local.faults import Translated, damaged
-from secrets_svc.backends.local.folders import alone_in, check_private, private_folder
+from secrets_svc.backends.local.folders import alone_in, check_private
 from secrets_svc.backends.local.keys import check_keys, generations, make_generation
 from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.state_folder import private_folder
 
 FILE = "secrets.db"
 #: "SSvc", in the file's header (sqlite.org/pragma.html#pragma_application_id).

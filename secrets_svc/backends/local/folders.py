@@ -1,4 +1,4 @@
-"""Private folders and files, and the hold that a server has on its state folder."""
+"""Private files of the store, and the locks that its tools take."""
 
 from __future__ import annotations
 
@@ -13,21 +13,9 @@ from pathlib import Path
 from secrets_svc.backends.local.faults import Translated
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 
-LOCK_FILE = "lock"
 #: Mode bits that give anything to anybody but the owner, and those that let others write.
 OTHERS = 0o077
 OTHERS_WRITE = 0o022
-
-
-def private_folder(path: Path) -> Path:
-    """Make ``path`` (0700) if need be, and see that nobody else gets in.
-
-    :raises InvalidArgument: others can. :raises Unavailable: it can't be made or used.
-    """
-    with Translated(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse(path, path.stat().st_mode, OTHERS, "700")
-    return path
 
 
 def check_private(path: Path, *, mask: int = OTHERS) -> None:
@@ -99,58 +87,3 @@ def alone_in(folder: Path, otherwise: str | None = None) -> Iterator[None]:
         raise Unavailable(otherwise or "") from None
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def hold_state(state: Path) -> Iterator[None]:
-    """Hold the state folder as its one server, from entering to leaving or the end of the process.
-
-    Tools that work beside a running server (backup, rotation) don't take it; restore does.
-
-    :param state: the folder, made (0700) if need be.
-    :raises Unavailable: another process holds it. :raises InvalidArgument: others can get into the folder.
-    """
-    private_folder(state)
-    file = state / LOCK_FILE
-    with Translated(file):
-        descriptor = _locked(file)
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        except OSError:
-            os.close(descriptor)
-            raise
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(file: Path) -> int:
-    """A descriptor that holds the lock on ``file``, and not on one that was removed meanwhile."""
-    while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(file, descriptor):
-                return descriptor
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            os.close(descriptor)
-            raise _held(file.parent, holder) from None
-        except OSError:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _is_still(file: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(file.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _held(state: Path, holder: str) -> Unavailable:
-    pid = f" (pid {holder})" if holder.isdecimal() else ""
-    return Unavailable(f"state folder {state} is held by another process{pid}: stop that one first")

@@ -27,12 +27,12 @@ from secrets_svc.backends.local.folders import (
     OTHERS,
     OTHERS_WRITE,
     check_private,
-    private_folder,
     read_private,
     sync_folder,
     write_new,
 )
 from secrets_svc.core.errors import Unavailable
+from secrets_svc.core.state_folder import private_folder
 
 FOLDER = "keys"
 FILES = ("reader.key", "reader.pub", "writer.key", "writer.pub")

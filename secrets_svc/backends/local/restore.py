@@ -9,7 +9,6 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -17,10 +16,12 @@ from secrets_svc.backends.local.archives import FORM, MANIFEST, MAX_MEMBERS, mos
 from secrets_svc.backends.local.databases import FILE, Database, check, open_database
 from secrets_svc.backends.local.entries import open_entry
 from secrets_svc.backends.local.faults import Translated
-from secrets_svc.backends.local.folders import LOCK_FILE, hold_state, sync_folder, temporary_beside
+from secrets_svc.backends.local.folders import sync_folder, temporary_beside
 from secrets_svc.backends.local.keys import KeyRing, KeysGone, load_reader_keys
 from secrets_svc.backends.local.records import COLUMNS, Verifier, changed_outside
 from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.maintenance import RestoreReport
+from secrets_svc.core.state_folder import LOCK_FILE, hold_state
 
 _CHUNK = 1 << 20
 _PAGE = 50
@@ -28,17 +29,6 @@ _ENTRIES = (
     f"SELECT {COLUMNS}, sealed FROM secrets "  # noqa: S608  # constants only
     "WHERE storage_name > ? ORDER BY storage_name LIMIT ?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreReport:
-    """What was brought back.
-
-    :param secrets: how many; each verified and opened.
-    """
-
-    state: Path
-    secrets: int
 
 
 def restore(source: Path, state: Path) -> RestoreReport:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from secrets_svc.backends.local.keys import (
 )
 from secrets_svc.backends.local.records import COLUMNS, Record, Verifier
 from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.maintenance import Progress, RotationReport
 from secrets_svc.core.value import SecretValue
 
 #: Seconds: a rotation waits longer for others than they for it.
@@ -50,25 +51,6 @@ _SELECT_OLDER = f"SELECT {COLUMNS}, sealed {_OLDER} AND storage_name <= ?"
 _GENERATION = COLUMNS.split(", ").index("generation")
 #: Bytes of values that are in memory at once.
 _MAX_BATCH = 8 << 20
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RotationReport:
-    """What a rotation did.
-
-    :param generation: the keys that everything rests under now.
-    :param resumed: it finished an earlier rotation that was killed, with that one's new keys.
-    :param resealed: entries sealed anew. :param removed: generations whose keys were removed.
-    :param damaged: storage names of entries that don't verify: they were left alone, and so were their keys.
-    """
-
-    generation: str
-    resumed: bool
-    resealed: int
-    removed: tuple[str, ...]
-    damaged: tuple[str, ...]
 
 
 @dataclass(slots=True)

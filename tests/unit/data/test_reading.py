@@ -227,7 +227,7 @@ def test_reading_follows_writes_and_gives_up_when_they_do_not_end(store: MemoryS
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_no_answer_is_stale_while_people_write(store: MemoryStore, seed: int) -> None:
-    """Threads, slow calls, writes and arrivals interleaved: every answer shows all writes before it was asked."""
+    """Threads, slow calls, writes and arrivals interleaved: answers show all writes before their question."""
     chance = random.Random(seed)
     names = ("a", "b", "c")
     acknowledged: dict[str, list[str]] = {name: [put(store, WIDE, name, b"0")] for name in names}

@@ -72,11 +72,9 @@ def test_no_answer_is_older_than_its_question(
     async def ask(calls: SharedFreshCalls[str, int], at: float, keys: list[str]) -> None:
         await asyncio.sleep(at)
         known = {key: store.versions[key] for key in keys}
-        before = len(store.calls)
         try:
             answer = await calls.get(keys)
-        except Unavailable as error:
-            assert int(str(error).split()[1]) >= min(before, len(store.calls) - 1) - len(KEYS)
+        except Unavailable:
             return
         for key in keys:
             assert answer.get(key, 0) >= known[key]

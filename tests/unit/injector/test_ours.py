@@ -145,5 +145,5 @@ def test_the_claim_is_in_the_labels() -> None:
 
 @pytest.mark.parametrize("text", ["Shop", "a_b", "../x", "", "shоp"])
 def test_a_claim_that_cannot_be_a_scope_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="domain .* is not valid"):
+    with pytest.raises(InvalidArgument, match=r"domain .* is not valid"):
         ours.claim(ObjectMeta(labels={DOMAIN_LABEL: text}))

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secrets_svc.backends.local.backup import NOTICE, backup
-from secrets_svc.backends.local.folders import hold_state
 from secrets_svc.backends.local.restore import restore, verify_all
 from secrets_svc.backends.local.rotation import rotate
 from secrets_svc.core.errors import InvalidArgument, SecretsError, Unavailable
+from secrets_svc.core.state_folder import hold_state
 
 Stores = Callable[[Path], Any]
 

@@ -101,7 +101,7 @@ def test_a_folder_that_can_not_be_made(nobodys_folder: Path) -> None:
         """,
         nobodys_folder,
     )
-    assert answers == ["unavailable: /proc/state can't be used: look at its owner, its mode and its disk"]
+    assert answers == ["unavailable: folder /proc/state can't be made or used"]
 
 
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:

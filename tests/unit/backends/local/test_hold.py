@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from secrets_svc.backends.local.folders import hold_state
 from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.state_folder import hold_state
 
 HOLD = """
 import sys
 from pathlib import Path
-from secrets_svc.backends.local.folders import hold_state
+from secrets_svc.core.state_folder import hold_state
 with hold_state(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

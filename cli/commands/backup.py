@@ -1,0 +1,33 @@
+"""``secret backup``: copy the state folder while the service runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options
+from cli.maintenance import SettingsFile, StateFolder, audited, maintained_store
+from cli.output import note
+
+app = options.new_app()
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="New file to write, mode 0600.")],
+    settings: SettingsFile = None,
+    state: StateFolder = None,
+) -> None:
+    """Save secrets, keys, token and certificates of the local store to one file, while servers go on.
+
+    Whoever has the file can open every secret in it: guard it like the secrets themselves.
+
+    Example: secret backup /media/safe/secrets-2030-01-31.tar
+    """
+    store, backend = maintained_store(settings, state)
+    with audited(settings, store.state, "backup"):
+        report = backend.backup(store.settings, state=store.state, target=target.absolute())
+    typer.echo(f"{report.secrets} secrets saved to {report.target} ({report.size} bytes)")
+    note(report.notice)

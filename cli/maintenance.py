@@ -1,0 +1,76 @@
+"""Which store of this machine a command is to look after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from secrets_svc.core.errors import Unsupported
+
+if TYPE_CHECKING:
+    from secrets_svc.core.maintenance import Maintainable
+    from secrets_svc.runtime.stores import Store
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help="The server's settings, if it has any.")
+]
+StateFolder = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="State folder; else the settings' or the context's."),
+]
+
+
+def chosen_state(settings_file: Path | None, state: Path | None, context: str | None = None) -> Path:
+    """The state folder that is meant."""
+    from cli.context import load_context
+    from secrets_svc.runtime.files import default_state_folder
+    from secrets_svc.runtime.settings_source import load_settings
+
+    configured = load_settings(settings_file, os.environ).state.folder
+    remembered = load_context(context).state if state is None and configured is None else None
+    chosen = state or configured or (Path(remembered) if remembered else default_state_folder(os.environ))
+    return chosen.absolute()
+
+
+def maintained_store(settings_file: Path | None, state: Path | None) -> tuple[Store, Maintainable]:
+    """The configured store, which must be one that lies in files of ours.
+
+    :raises Unsupported: it is another service's.
+    """
+    from secrets_svc.core.maintenance import Maintainable
+    from secrets_svc.runtime.settings_source import load_settings
+    from secrets_svc.runtime.stores import configured_store
+
+    store = configured_store(load_settings(settings_file, os.environ), chosen_state(settings_file, state))
+    if not isinstance(store.backend, Maintainable):
+        raise Unsupported(f'store "{store.name}" is looked after by its own service, not from here')
+    return store, store.backend
+
+
+@contextmanager
+def audited(settings_file: Path | None, state: Path, action: str) -> Iterator[None]:
+    """Record in the audit file of ``state`` how the block ended."""
+    import getpass
+    import uuid
+
+    from secrets_svc.core.audit import AuditEvent
+    from secrets_svc.core.errors import Internal, SecretsError
+    from secrets_svc.runtime.settings_source import load_settings
+    from secrets_svc.runtime.stores import open_audit
+
+    outcome = Internal.code
+    audit = open_audit(load_settings(settings_file, os.environ), state)
+    try:
+        yield
+        outcome = "ok"
+    except SecretsError as error:
+        outcome = error.code
+        raise
+    finally:
+        audit.record(AuditEvent("keys", action, f"user:{getpass.getuser()}", outcome, uuid.uuid4().hex))
+        audit.close()

@@ -1,0 +1,82 @@
+"""The state folder of this machine: private, and held by one server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from secrets_svc.core.errors import InvalidArgument, Unavailable
+
+LOCK_FILE = "lock"
+
+
+def private_folder(path: Path) -> Path:
+    """Make ``path`` (0700) if need be, and see that nobody else gets in.
+
+    :raises InvalidArgument: others can. :raises Unavailable: it can't be made or used.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise Unavailable(f"folder {path} can't be made or used") from error
+    if mode & 0o077:
+        raise InvalidArgument(f"folder {path} is open to others (mode {mode:04o}): type chmod 700 {path}")
+    return path
+
+
+@contextmanager
+def hold_state(state: Path) -> Iterator[None]:
+    """Hold the state folder as its one server, from entering to leaving or the end of the process.
+
+    Tools that work beside a running server (backup, rotation) don't take it; restore does.
+
+    :param state: the folder, made (0700) if need be.
+    :raises Unavailable: another process holds it. :raises InvalidArgument: others can get into the folder.
+    """
+    private_folder(state)
+    file = state / LOCK_FILE
+    try:
+        descriptor = _locked(file)
+    except OSError as error:
+        raise Unavailable(f"file {file} can't be made or used") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(file: Path) -> int:
+    """A descriptor that holds the lock on ``file``, and not on one that was removed meanwhile."""
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(file, descriptor):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                return descriptor
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise _held(file.parent, holder) from None
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_still(file: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _held(state: Path, holder: str) -> Unavailable:
+    pid = f" (pid {holder})" if holder.isdecimal() else ""
+    return Unavailable(f"state folder {state} is held by another process{pid}: stop that one first")
