@@ -46,10 +46,22 @@ def task_folder(files: Iterable[TaskFile], environ: Mapping[str, str]) -> Iterat
 
 
 def _base(environ: Mapping[str, str]) -> tuple[Path, bool]:
-    for name in (environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108  # tmpfs on Linux, by convention
-        if name and os.access(name, os.W_OK | os.X_OK):
+    for name in (environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108  # usual places of a tmpfs
+        if name and os.access(name, os.W_OK | os.X_OK) and _is_in_memory(Path(name)):
             return Path(name), True
     return Path(tempfile.gettempdir()), False
+
+
+def _is_in_memory(folder: Path) -> bool:
+    """Whether ``folder`` lies in a tmpfs or ramfs, by /proc/self/mounts (proc(5))."""
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+        place = folder.resolve()
+    except OSError:
+        return False
+    kinds = {fields[1]: fields[2] for fields in mounts if len(fields) > 2}
+    nearest = next((str(path) for path in (place, *place.parents) if str(path) in kinds), "/")
+    return kinds.get(nearest) in ("tmpfs", "ramfs")
 
 
 def _sweep(base: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+
+from secrets_svc.core.errors import TooLarge
 
 #: Exit codes of env(1), for a command that can't be run and one that isn't there.
 NOT_EXECUTABLE = 126
@@ -31,6 +34,8 @@ def run_command(command: Sequence[str], environment: Mapping[bytes, bytes]) -> i
 
     Signals sent to us go on to it. What the terminal sends (Ctrl-C) it has got already, being in our process
     group. Core dumps and the signal mask are for it as they were for us at our start.
+
+    :raises TooLarge: variables and arguments together are more than execve(2) takes.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
     cores = resource.getrlimit(resource.RLIMIT_CORE)
@@ -49,7 +54,9 @@ def run_command(command: Sequence[str], environment: Mapping[bytes, bytes]) -> i
     except FileNotFoundError:
         sys.stderr.write(f"secret: {command[0]}: command not found\n")
         return NOT_FOUND
-    except PermissionError:
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            raise TooLarge("all variables and arguments together are over what Linux takes") from None
         sys.stderr.write(f"secret: {command[0]}: not executable\n")
         return NOT_EXECUTABLE
     else:

@@ -141,10 +141,8 @@ class HttpProtocol(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400, b"no upgrades here\n")
-        except httptools.HttpParserError:
-            self._refuse(400, b"not a valid HTTP/1.1 request\n")
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse(400, b"not a valid HTTP request\n")
 
     def pause_writing(self) -> None:
         """The client doesn't read its answers: read no more of its requests."""
@@ -160,6 +158,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """The first bytes of a request."""
         self._begin()
+        self._receiving = True
         self._expect_by(self._limits.arrival)
 
     def on_url(self, url: bytes) -> None:
@@ -176,6 +175,11 @@ class HttpProtocol(asyncio.Protocol):
         elif lower == b"expect" and value.lower() == b"100-continue" and not self._refused:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        if self._parser.should_upgrade():
+            self._refuse(400, b"no upgrades here\n")
+
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._size += len(body)
@@ -191,6 +195,7 @@ class HttpProtocol(asyncio.Protocol):
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         method, keep_alive = self._parser.get_method(), self._parser.should_keep_alive()
         self._waiting.append(_Request(method, self._path, body, keep_alive))
+        self._receiving = False
         self._due = float("inf")
         if self._task is None:
             self._answer_waiting()
@@ -210,6 +215,7 @@ class HttpProtocol(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._size = 0
         self._head = 0
+        self._receiving = False
 
     def _count(self, size: int) -> None:
         self._head += size
@@ -277,7 +283,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         left = self._due - self._loop.time()
         if left <= 0:
-            if self._parts or self._path:
+            if self._receiving:
                 self._refuse(408, b"deadline_exceeded: the request did not arrive in time\n")
             self._transport.close()
             return

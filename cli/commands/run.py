@@ -11,7 +11,7 @@ import typer
 
 from cli import options
 from cli.scopes import ScopeOptions
-from secrets_svc.core.errors import InvalidArgument, SecretsError, TooLarge, Unsupported
+from secrets_svc.core.errors import InvalidArgument, SecretsError, Unsupported
 
 if TYPE_CHECKING:
     from cli.context import Context
@@ -76,19 +76,8 @@ def run(
     with task_folder(secrets.files, os.environ) as (folder, in_memory):
         if not in_memory:
             sys.stderr.write("note: there is no folder in memory here; the files are on a disk meanwhile\n")
-        code = _run(run_command, command, _environment(secrets, folder))
+        code = run_command(command, _environment(secrets, folder))
     return end_like(code)
-
-
-def _run(run_command: Any, command: list[str], environment: dict[bytes, bytes]) -> int:
-    try:
-        return int(run_command(command, environment))
-    except OSError as error:
-        if error.errno == 7:  # E2BIG, execve(2)
-            raise TooLarge(
-                "all variables and arguments together are over what Linux takes; use files"
-            ) from None
-        raise
 
 
 def _task(env: list[str], file: list[str], pod: Path | None, container: str | None) -> TaskRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -81,8 +82,8 @@ class AuditFile:
     def _sync(self) -> bool:
         try:
             os.fsync(self._descriptor)
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno == errno.EINVAL  # a pipe or terminal, which has nothing to sync: fsync(2)
         return True
 
     def _follow_rotation(self) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -53,13 +54,13 @@ def own_certificates(folder: Path, hosts: tuple[str, ...]) -> CertificateFiles:
     """
     private_folder(folder)
     files = CertificateFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem")
-    ca_key_file = folder / "ca.key"
-    if not (ca_key_file.exists() and (folder / "ca.pem").exists()):
+    ca_key_file, ca_file = folder / "ca.key", folder / "ca.pem"
+    if not (ca_key_file.exists() and ca_file.exists()):
         ca_key, ca = _make_ca()
         write_private(ca_key_file, _pem(ca_key))
-        write_private(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
-    if not _is_good(files, hosts):
-        ca_key, ca = _load_ca(ca_key_file, folder / "ca.pem")
+        write_private(ca_file, ca.public_bytes(serialization.Encoding.PEM))
+    if not _is_good(files, ca_file, hosts):
+        ca_key, ca = _load_ca(ca_key_file, ca_file)
         key, leaf = _make_leaf(ca_key, ca, hosts)
         write_private(files.key, _pem(key))
         write_private(files.cert, leaf.public_bytes(serialization.Encoding.PEM))
@@ -67,23 +68,32 @@ def own_certificates(folder: Path, hosts: tuple[str, ...]) -> CertificateFiles:
     return files
 
 
-def _is_good(files: CertificateFiles, hosts: tuple[str, ...]) -> bool:
+def _is_good(files: CertificateFiles, ca_file: Path, hosts: tuple[str, ...]) -> bool:
     if not (files.cert.exists() and files.key.exists()):
         return False
     try:
         leaf = x509.load_pem_x509_certificate(files.cert.read_bytes())
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         key = serialization.load_pem_private_key(files.key.read_bytes(), None)
-    except (ValueError, x509.ExtensionNotFound):
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_file.read_bytes()))
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
     fits = key.public_key() == leaf.public_key()
     return fits and set(names) == set(_names(hosts)) and leaf.not_valid_after_utc - _now() > RENEW_BEFORE
 
 
 def _load_ca(key_file: Path, cert_file: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    key = serialization.load_pem_private_key(read_private(key_file, "the CA's key"), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return key, x509.load_pem_x509_certificate(cert_file.read_bytes())
+    unusable = InvalidArgument(
+        f"{key_file} and {cert_file} are no usable CA: remove both, and let clients trust the new one"
+    )
+    try:
+        key = serialization.load_pem_private_key(read_private(key_file, "the CA's key"), None)
+        ca = x509.load_pem_x509_certificate(cert_file.read_bytes())
+    except (ValueError, TypeError):
+        raise unusable from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != ca.public_key():
+        raise unusable
+    return key, ca
 
 
 def _make_ca() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:

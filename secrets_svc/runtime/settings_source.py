@@ -70,7 +70,9 @@ def _overlay(tree: dict[str, Any], variable: str, raw: str) -> None:
         annotation = _annotation_in(annotation, group, variable)
         node = node.setdefault(group, {})
         if not isinstance(node, dict):
-            raise InvalidArgument(f"environment variable {variable} matches no setting")
+            raise InvalidArgument(
+                f"{group} is not a table in the settings file, as {variable} wants it to be"
+            )
     node[field] = _parse(raw, _annotation_in(annotation, field, variable))
 
 

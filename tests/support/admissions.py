@@ -25,6 +25,7 @@ from secrets_svc.data.reading import ReadingOptions, ScopedReading
 
 REQUEST = "secrets-svc.internal/request"
 STATUS = "secrets-svc.internal/status"
+FILES = "/var/run/secrets/secrets-svc"
 NAMESPACE = "shop-production"
 SHOP = Scope("flyte", "production", "shop")
 

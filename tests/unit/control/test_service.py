@@ -238,3 +238,13 @@ def test_explain_does_not_take_a_failing_store_for_absence(world: World) -> None
     world.data.error = Unavailable("down")
     with pytest.raises(Unavailable):
         world.plane.explain(call(), REF)
+
+
+def test_whoami_is_for_everybody_and_recorded(world: World) -> None:
+    assert world.plane.whoami(call(NOBODY)) == ()
+    assert [(each.principal, each.role) for each in world.plane.whoami(call())] == [(ADMIN, Role.ADMIN)]
+    assert [(event.action, event.actor) for event in world.trail.events] == [
+        ("whoami", NOBODY),
+        ("whoami", ADMIN),
+    ]
+    assert world.data.calls == []

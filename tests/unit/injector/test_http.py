@@ -1,0 +1,250 @@
+"""The webhook's HTTP over real sockets on loopback: what it answers, what it refuses, when it hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from injector.http import TEXT, Connections, HttpProtocol, Limits, Response
+
+LIMITS = Limits(body=1000, arrival=0.4, first=0.6, idle=0.8)
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Echo:
+    """Answers with what it got; a path that begins with /slow takes a moment."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        self.cancelled = 0
+
+    def __call__(self, method: bytes, path: bytes, body: bytes) -> Response | Awaitable[Response]:
+        self.seen.append(path)
+        response = Response(200, TEXT, b"%b %b %d" % (method, path, len(body)))
+        return self._later(response) if path.startswith(b"/slow") else response
+
+    async def _later(self, response: Response) -> Response:
+        try:
+            await asyncio.sleep(0.3)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return response
+
+
+class Site:
+    """A server and the way to it."""
+
+    def __init__(self, echo: Echo, connections: Connections, port: int) -> None:
+        self.echo = echo
+        self.connections = connections
+        self.port = port
+
+    async def connect(self) -> Streams:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def exchange(self, data: bytes) -> bytes:
+        """All that comes back until the server hangs up."""
+        reader, writer = await self.connect()
+        writer.write(data)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return answer
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[Site]:
+    echo, connections = Echo(), Connections()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: HttpProtocol(echo, LIMITS, connections), "127.0.0.1", 0)
+    try:
+        yield Site(echo, connections, server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+        await connections.drain(2)
+
+
+def run(test: Callable[[Site], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with site() as made:
+            await test(made)
+
+    asyncio.run(main())
+
+
+def post(path: str = "/mutate", body: bytes = b"x", *more: str) -> bytes:
+    fields = ["host: x", f"content-length: {len(body)}", *more]
+    return (
+        f"POST {path} HTTP/1.1\r\n".encode() + "".join(f"{f}\r\n" for f in fields).encode() + b"\r\n" + body
+    )
+
+
+CLOSE = "connection: close"
+
+
+def test_requests_on_one_connection_are_answered_in_their_order() -> None:
+    async def test(made: Site) -> None:
+        data = post("/slow/1") + post("/2") + post("/slow/3", b"", CLOSE)
+        answer = await made.exchange(data)
+        bodies = [part.rsplit(b"\r\n\r\n", 1)[-1] for part in answer.split(b"HTTP/1.1 200 OK")[1:]]
+        assert [body.split()[1] for body in bodies] == [b"/slow/1", b"/2", b"/slow/3"]
+
+    run(test)
+
+
+def test_a_body_may_come_in_chunks_and_piecemeal() -> None:
+    async def test(made: Site) -> None:
+        reader, writer = await made.connect()
+        head = b"POST /mutate?timeout=10s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        for piece in (head[:20], head[20:], b"3\r\nab", b"c\r\n2\r\n", b"de\r\n0\r\n\r\n"):
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(14) == b"POST /mutate 5"
+        writer.close()
+
+    run(test)
+
+
+def test_who_waits_to_be_asked_for_the_body_is_asked() -> None:
+    async def test(made: Site) -> None:
+        reader, writer = await made.connect()
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"hi")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+
+    run(test)
+
+
+REFUSED = {
+    "garbage": (b"\x16\x03\x01 not http\r\n\r\n", b"400"),
+    "two lengths": (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", b"400"),
+    "length and chunks": (
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"400",
+    ),
+    "an upgrade": (b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", b"400"),
+    "a long target": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", b"431"),
+    "a long field": (b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"b" * 70_000 + b"\r\n\r\n", b"431"),
+    "many fields": (b"GET / HTTP/1.1\r\n" + b"a: bbbbbbbb\r\n" * 9_000 + b"\r\n", b"431"),
+    "a length over the limit": (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1001\r\n\r\n", b"413"),
+    "chunks over the limit": (
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        + b"1f4\r\n%b\r\n1f5\r\n%b\r\n0\r\n\r\n" % (b"x" * 500, b"x" * 501),
+        b"413",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "status"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_wrong_or_too_much_is_refused_once_and_hung_up_on(data: bytes, status: bytes) -> None:
+    async def test(made: Site) -> None:
+        answer = await made.exchange(data)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert answer.count(b"HTTP/1.1 ") == 1, answer
+        assert b"connection: close\r\n" in answer
+        assert made.echo.seen == []
+        assert (await made.exchange(post("/after", b"", CLOSE))).endswith(b"POST /after 0")
+
+    run(test)
+
+
+def test_the_largest_body_passes() -> None:
+    async def test(made: Site) -> None:
+        assert (await made.exchange(post("/", b"x" * 1000, CLOSE))).endswith(b"POST / 1000")
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("begun", "answer"),
+    [
+        (b"", b""),
+        (post()[:30], b"HTTP/1.1 408"),
+        (post(body=b"x" * 10)[:-5], b"HTTP/1.1 408"),
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_who_keeps_us_waiting_is_hung_up_on(begun: bytes, answer: bytes) -> None:
+    async def test(made: Site) -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        assert (await made.exchange(begun)).startswith(answer)
+        assert loop.time() - start < 2
+
+    run(test)
+
+
+def test_a_request_that_drips_in_is_hung_up_on() -> None:
+    async def test(made: Site) -> None:
+        reader, writer = await made.connect()
+        hung_up = asyncio.create_task(reader.read())
+        for byte in post()[:40]:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+            if hung_up.done():
+                break
+        assert hung_up.done()
+        assert (await hung_up).startswith(b"HTTP/1.1 408")
+        writer.close()
+
+    run(test)
+
+
+def test_an_idle_connection_is_closed_and_a_slow_answer_is_not() -> None:
+    async def test(made: Site) -> None:
+        reader, writer = await made.connect()
+        writer.write(post("/slow"))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+        await reader.readexactly(len(b"POST /slow 1"))
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        assert await reader.read() == b""
+        assert 0.5 < loop.time() - start < 2
+        writer.close()
+
+    run(test)
+
+
+def test_work_for_somebody_who_left_is_given_up() -> None:
+    async def test(made: Site) -> None:
+        _, writer = await made.connect()
+        writer.write(post("/slow"))
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await asyncio.sleep(0.1)
+        assert made.echo.cancelled == 1
+
+    run(test)
+
+
+def test_many_pipelined_requests_are_all_answered() -> None:
+    async def test(made: Site) -> None:
+        data = post("/slow") + b"".join(post(f"/{index}") for index in range(200)) + post("/end", b"", CLOSE)
+        answer = await made.exchange(data)
+        assert answer.count(b"HTTP/1.1 200 OK") == 202
+        assert answer.endswith(b"POST /end 0")
+
+    run(test)
+
+
+def test_stopping_lets_what_is_under_way_finish() -> None:
+    async def test(made: Site) -> None:
+        reader, writer = await made.connect()
+        idle_reader, idle_writer = await made.connect()
+        writer.write(post("/slow"))
+        await asyncio.sleep(0.1)
+        await made.connections.drain(2)
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"connection: close\r\n" in answer
+        assert await idle_reader.read() == b""
+        writer.close()
+        idle_writer.close()
+
+    run(test)

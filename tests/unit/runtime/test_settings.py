@@ -1,0 +1,227 @@
+"""Settings: what is unknown, misspelt, absent or wrong stops the start, and is not repeated (I5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from secrets_svc.core.errors import InvalidArgument, SecretsError
+from secrets_svc.runtime.settings import Settings
+from secrets_svc.runtime.settings_source import load_settings
+from secrets_svc.runtime.stores import configured_store
+
+MARKER = "s3cr3t-m4rker"
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Refusal:
+    """The message with which ``text`` and environment are refused."""
+
+    def load(text: str = "", **environ: str) -> str:
+        file = tmp_path / "settings.toml"
+        file.write_text(text)
+        with pytest.raises(InvalidArgument) as caught:
+            load_settings(file, environ)
+        error: BaseException = caught.value
+        assert error.__cause__ is None
+        assert error.__context__ is None or error.__suppress_context__
+        assert MARKER not in str(error)
+        return str(error)
+
+    return load
+
+
+def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    return load_settings(file, environ)
+
+
+def test_nothing_is_needed() -> None:
+    settings = load_settings(None, {"PATH": "/bin", "SECRETS_SV": "x", "OTHER": "y"})
+    assert settings == Settings()
+    assert settings.server.listen.startswith("127.0.0.1:")
+    assert settings.policy.bindings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f'tokn = "{MARKER}"', "tokn is not a setting; known here: server, state"),
+        (f'[server]\nlisen = "{MARKER}"', "server.lisen is not a setting; known here: listen"),
+        (f'[injector.namespaces.a]\nprojct = "{MARKER}"', "injector.namespaces.a.projct is not a setting"),
+        (f'[[policy.bindings]]\nprincipal = "{MARKER}"', "policy.bindings.0.role is missing"),
+        (f'[[authentication.tokens]]\nprincipal = "a"\ntoken = "{MARKER}"', "authentication.tokens.0.token"),
+        (f'server = "{MARKER}"', "server: "),
+        (f'[server]\nbody_deadline = "{MARKER}"', "server.body_deadline: "),
+        (f'[server]\nlisten = "{MARKER}"', "server.listen: "),
+        ('[server]\nlisten = "127.0.0.1:70000"', "server.listen: "),
+        ("[server]\nidle_timeout = 0", "server.idle_timeout: "),
+        (f'[logging]\nlevel = "{MARKER}"', "logging.level: "),
+        (f'[organization]\nname = "{MARKER} X"', "organization.name: "),
+        (f'[policy]\nbindings = [{{principal = "a", role = "{MARKER}"}}]', "policy.bindings.0.role: "),
+        (f'[policy]\nbindings = "{MARKER}"', "policy.bindings: "),
+        (f'[stores]\nlocal = "{MARKER}"', "stores.local: "),
+        (f'[injector]\nmax_staleness = ["{MARKER}"]', "injector.max_staleness: "),
+    ],
+)
+def test_what_is_wrong_is_named_and_not_repeated(refusal: Refusal, text: str, says: str) -> None:
+    message = refusal(text)
+    assert says in message
+    assert "settings.toml" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'token = "{MARKER}\n',
+        f"token = {MARKER}",
+        f'token = "{MARKER}" "{MARKER}"',
+        f'"{MARKER}" = 1\n"{MARKER}" = 2',
+        f"[{MARKER}\n",
+        f'a = "\\q{MARKER}"',
+        f"= {MARKER}",
+        f'a = """{MARKER}',
+    ],
+    ids=range(8),
+)
+def test_a_syntax_error_is_a_place_and_no_text(refusal: Refusal, text: str) -> None:
+    assert "is not valid TOML at " in refusal(text)
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(b'token = "\xff' + MARKER.encode() + b'"')
+    with pytest.raises(InvalidArgument, match="can't be read") as caught:
+        load_settings(file, {})
+    assert MARKER not in str(caught.value)
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    absent = tmp_path / "absent.toml"
+    with pytest.raises(InvalidArgument, match=r"absent\.toml does not exist"):
+        load_settings(absent, {})
+    with pytest.raises(InvalidArgument, match=r"absent\.toml does not exist"):
+        load_settings(None, {"SECRETS_SVC_SETTINGS": str(absent)})
+    with pytest.raises(InvalidArgument, match="can't be read"):
+        load_settings(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SECRETS_SVC_SERVER__LISEN",
+        "SECRETS_SVC_SERVR__LISTEN",
+        "SECRETS_SVC_SERVER_LISTEN",
+        "SECRETS_SVC_SERVER__LISTEN__X",
+        "SECRETS_SVC_",
+        "SECRETS_SVC___",
+        "SECRETS_SVC_SETTING",
+        "secrets_svc_settings",
+        "SECRETS_SVC_TOKEN",
+        "SECRETS_SVC_POLICY__BINDINGS__0__ROLE",
+    ],
+)
+def test_a_misspelt_variable_stops_the_start(refusal: Refusal, name: str) -> None:
+    assert f"environment variable {name} matches no setting" in refusal(**{name: MARKER})
+
+
+def test_variables_go_over_the_file(tmp_path: Path) -> None:
+    text = '[server]\nlisten = "127.0.0.1:1"\nbody_deadline = 5\n[injector]\ndeadline = 3\n'
+    settings = load(
+        tmp_path, text, SECRETS_SVC_SERVER__LISTEN="127.0.0.1:2", secrets_svc_logging__level="debug"
+    )
+    assert settings.server.listen == "127.0.0.1:2"
+    assert settings.server.body_deadline == 5
+    assert settings.injector.deadline == 3
+    assert settings.logging.level == "debug"
+
+
+def test_a_variable_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text('[organization]\nname = "acme"\n')
+    assert load_settings(None, {"SECRETS_SVC_SETTINGS": str(file)}).organization.name == "acme"
+
+
+def test_lists_and_tables_are_json_in_variables(tmp_path: Path) -> None:
+    bindings = [{"principal": "alice", "role": "viewer", "project": "shop"}]
+    settings = load(
+        tmp_path,
+        SECRETS_SVC_POLICY__BINDINGS=json.dumps(bindings),
+        SECRETS_SVC_INJECTOR__NAMESPACES='{"shop-production": {"project": "shop"}}',
+    )
+    assert settings.policy.bindings[0].project == "shop"
+    assert settings.injector.namespaces["shop-production"].project == "shop"
+
+
+def test_tables_can_be_reached_into(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        '[injector.namespaces.a]\nproject = "shop"\n[stores.main]\nbackend = "local"\n',
+        SECRETS_SVC_INJECTOR__NAMESPACES__A__DOMAIN="production",
+        SECRETS_SVC_STORES__MAIN__BUSY_TIMEOUT="7",
+    )
+    assert settings.injector.namespaces["a"].domain == "production"
+    assert settings.injector.namespaces["a"].project == "shop"
+    assert configured_store(settings, tmp_path).settings.busy_timeout == 7
+
+
+@pytest.mark.parametrize("raw", ["{", f'["{MARKER}"', MARKER, '{"a": 1}', "7"])
+def test_json_that_is_none_is_refused_by_field(refusal: Refusal, raw: str) -> None:
+    assert "policy.bindings" in refusal(SECRETS_SVC_POLICY__BINDINGS=raw)
+
+
+def test_a_variable_of_the_wrong_type_is_not_repeated(refusal: Refusal) -> None:
+    assert "server.body_deadline" in refusal(SECRETS_SVC_SERVER__BODY_DEADLINE=MARKER)
+    assert "server is not a table" in refusal(
+        f'server = "{MARKER}"', SECRETS_SVC_SERVER__LISTEN="127.0.0.1:1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("stores = {}", "exactly one store is configured, not 0"),
+        (
+            '[stores.a]\nbackend = "local"\n[stores.b]\nbackend = "memory"',
+            "exactly one store is configured, not 2",
+        ),
+        (f'[stores.a]\ntoken = "{MARKER}"', "stores.a.backend is missing"),
+        ("[stores.a]\nbackend = 7", "stores.a.backend is missing"),
+        ('[stores.a]\nbackend = "vualt"', "installed: "),
+        (
+            f'[stores.a]\nbackend = "local"\nfoldr = "{MARKER}"',
+            "stores.a: foldr is not a setting; known here:",
+        ),
+        (f'[stores.a]\nbackend = "local"\nbusy_timeout = "{MARKER}"', "stores.a: busy_timeout: "),
+    ],
+)
+def test_exactly_one_store_of_a_known_kind(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(SecretsError, match=r"store|backend") as caught:
+        configured_store(load(tmp_path, text), tmp_path)
+    assert says in str(caught.value)
+    assert MARKER not in str(caught.value)
+
+
+def test_settings_cannot_be_changed_and_do_not_grow() -> None:
+    settings = Settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.server = settings.server  # type: ignore[misc]
+
+
+def test_every_setting_says_what_it_means() -> None:
+    def walk(model: type, place: str) -> list[str]:
+        silent = []
+        for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+            inner = field.annotation
+            if isinstance(inner, type) and hasattr(inner, "model_fields"):
+                silent += walk(inner, f"{place}{name}.")
+            elif not field.description:
+                silent.append(place + name)
+        return silent
+
+    assert walk(Settings, "") == []
