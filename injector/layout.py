@@ -12,15 +12,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from injector.keys import FILES, RESERVED, VOLUME
-from injector.requests import PodRequests, SecretRequest
-from injector.review import Container, Pod, PodSpec, SecurityContext, Volume
+from injector.requests import PodRequests, SecretRequest, Wanted
+from injector.review import (
+    Container,
+    EnvVar,
+    Pod,
+    PodSpec,
+    SecurityContext,
+    Volume,
+    env_of,
+    has_no_env,
+    may_hold,
+)
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import shown
 
 #: ``/var/run`` is a link to ``/run`` in most images: both names are the one place.
 _OUR_PATHS = (FILES, FILES.removeprefix("/var"))
 
-_NOTHING: frozenset[str] = frozenset()
+_NOTHING = Wanted((), frozenset(), (), ())
+_RESERVED = f'"{RESERVED}'.encode()
 
 DEFAULT_MODE = 0o444
 DEFAULT_MODE_WITH_FS_GROUP = 0o440
@@ -31,13 +42,15 @@ class Share:
     """What one container gets. Numbers are positions in the pod's requests.
 
     :param path: JSON pointer of the container. :param volume: number of its volume, if it gets files.
-    :param ours: positions of env entries that an earlier pass of ours made.
+    :param ours: env entries that an earlier pass of ours made, with their positions.
+    :param others: whether it has further entries.
     """
 
     path: str
     container: Container
     env: tuple[int, ...]
-    ours: list[int]
+    ours: list[tuple[int, EnvVar]]
+    others: bool
     volume: int | None
 
 
@@ -74,14 +87,14 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
     shares: list[Share] = []
     for path, container in containers_of(spec):
         wanted = requests.wanted(container.name)
-        ours = _own_entries(container, wanted.env_names)
+        ours, others = _own_entries(container, wanted)
         volume = None
         if wanted.files:
             volume = volumes.setdefault(wanted.files, len(volumes))
             _check_mounts(container)
             for index in wanted.files:
                 _check_readable(container, spec.security_context, requests.items[index], default_mode)
-        shares.append(Share(path, container, wanted.env, ours, volume))
+        shares.append(Share(path, container, wanted.env, ours, others, volume))
     _check_references(spec)
     return Layout(requests.items, shares, tuple(volumes), default_mode)
 
@@ -115,21 +128,24 @@ def _check_names(spec: PodSpec, named: frozenset[str]) -> None:
         raise InvalidArgument(f"the pod has no container {shown(unknown[0])}, which a request names")
 
 
-def _own_entries(container: Container, wanted: frozenset[str]) -> list[int]:
-    """Positions of env entries that refer to staged Secrets; all of them in variables that are wanted."""
-    ours: list[int] = []
-    for index, entry in enumerate(container.env or ()):
+def _own_entries(container: Container, wanted: Wanted) -> tuple[list[tuple[int, EnvVar]], bool]:
+    """Env entries that refer to staged Secrets, all of them in variables that are wanted; any others?"""
+    if not may_hold(container, (_RESERVED, *wanted.quoted)):
+        return [], not has_no_env(container)
+    ours: list[tuple[int, EnvVar]] = []
+    entries = env_of(container)
+    for index, entry in enumerate(entries):
         source = entry.value_from.secret_key_ref if entry.value_from is not None else None
         if source is not None and source.name.startswith(RESERVED):
-            if entry.name not in wanted:
+            if entry.name not in wanted.env_names:
                 raise _stray(f"env {shown(entry.name)} of container {shown(container.name)}")
-            ours.append(index)
-        elif entry.name in wanted:
+            ours.append((index, entry))
+        elif entry.name in wanted.env_names:
             raise InvalidArgument(
                 f"container {shown(container.name)} sets env {shown(entry.name)} itself, and a request wants "
                 "it too: remove one"
             )
-    return ours
+    return ours, len(entries) > len(ours)
 
 
 def _check_mounts(container: Container) -> None:

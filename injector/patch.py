@@ -119,16 +119,15 @@ def build_patch(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
 
 
 def _env_ops(ops: list[bytes], share: Share, plan: PatchPlan) -> None:
-    ours = share.ours
-    env = share.container.env or ()
     path = share.path + "/env"
-    if ours:
-        references = tuple(_reference(env[index]) for index in ours)
-        if ours == list(range(len(ours))) and references == plan.env(share.env):
+    if share.ours:
+        references = tuple(_reference(entry) for _, entry in share.ours)
+        in_front = [index for index, _ in share.ours] == list(range(len(share.ours)))
+        if in_front and references == plan.env(share.env):
             return
-        ops.extend(_remove(path, index) for index in reversed(ours))
+        ops.extend(_remove(path, index) for index, _ in reversed(share.ours))
     if share.env and plan.env(share.env):
-        ops.append(plan.env_block(path, share.env, len(env) == len(ours)))
+        ops.append(plan.env_block(path, share.env, not share.others))
 
 
 def _reference(entry: EnvVar) -> tuple[str, str] | None:

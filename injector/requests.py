@@ -37,10 +37,14 @@ class SecretRequest:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one container asks for, as positions in the pod's requests."""
+    """What one container asks for, as positions in the pod's requests.
+
+    :param quoted: the names of the variables as JSON has them.
+    """
 
     env: tuple[int, ...]
     env_names: frozenset[str]
+    quoted: tuple[bytes, ...]
     files: tuple[int, ...]
 
 
@@ -91,7 +95,8 @@ def _wanted_by(container: str | None, items: Sequence[SecretRequest]) -> Wanted:
     env_names = [items[index].env or "" for index in env]
     _refuse_twice("env", env_names)
     _check_paths([items[index].file or "" for index in files])
-    return Wanted(env, frozenset(env_names), files)
+    quoted = tuple(f'"{name}"'.encode() for name in env_names)
+    return Wanted(env, frozenset(env_names), quoted, files)
 
 
 def _refuse_twice(kind: str, places: Sequence[str]) -> None:

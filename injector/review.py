@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from secrets_svc.core.errors import InvalidArgument
@@ -62,13 +64,40 @@ class SecurityContext(_Part):
 
 
 class Container(_Part):
-    """A container of any kind."""
+    """A container of any kind. Its ``env`` is decoded only if something in it could concern us."""
 
     name: str
-    env: list[EnvVar] | None = None
+    env: msgspec.Raw = msgspec.Raw(b"")
     env_from: list[EnvFrom] | None = None
     volume_mounts: list[VolumeMount] | None = None
     security_context: SecurityContext | None = None
+
+
+_ENV = msgspec.json.Decoder(list[EnvVar] | None)
+
+
+def has_no_env(container: Container) -> bool:
+    """Whether its env is absent or empty."""
+    return bytes(container.env) in (b"", b"null", b"[]")
+
+
+def may_hold(container: Container, quoted: Iterable[bytes]) -> bool:
+    """Whether one of ``quoted`` (JSON strings, or their beginnings) can stand in the container's env.
+
+    Where nothing is escaped every string stands there letter by letter; else the answer is yes.
+    """
+    env = bytes(container.env)
+    return b"\\" in env or any(text in env for text in quoted)
+
+
+def env_of(container: Container) -> list[EnvVar]:
+    """The container's env entries. Raises ``InvalidArgument`` where they are none."""
+    if has_no_env(container):
+        return []
+    try:
+        return _ENV.decode(container.env) or []
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise InvalidArgument("the object in the AdmissionReview is not a pod") from None
 
 
 class KeyToPath(_Part):

@@ -18,10 +18,15 @@ class Metrics:
             ["surface", "action", "outcome"],
             registry=self._registry,
         )
+        self._children: dict[tuple[str, str, str], Counter] = {}
 
     def count(self, event: AuditEvent) -> None:
         """Count one event."""
-        self._events.labels(event.surface, event.action, event.outcome).inc()
+        key = (event.surface, event.action, event.outcome)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._events.labels(*key)
+        child.inc()
 
     def text(self) -> bytes:
         """What ``/metrics`` answers."""

@@ -328,6 +328,56 @@ def test_a_full_disk_is_503_until_there_is_room(launch: Launch) -> None:
     server.start()
 
 
+def without_root_power() -> list[str]:
+    """In front of a command of root's: files' modes count for it as for everybody, setpriv(1)."""
+    if os.geteuid() != 0:
+        return []
+    shutil.which("setpriv") or pytest.fail("setpriv(1) of util-linux is needed")
+    powers = "-dac_override,-dac_read_search,-fowner"
+    return ["setpriv", "--bounding-set", powers, "--inh-caps", powers]
+
+
+@pytest.mark.parametrize("read_only", ["", "audit.jsonl", "lock"])
+def test_a_read_only_state_is_refused_in_plain_words(launch: Launch, read_only: str) -> None:
+    server = launch()
+    server.prefix = without_root_power()
+    server.start()
+    server.create("key", "x", project="shop")
+    assert server.stop() == 0
+    target = server.state / read_only
+    before = target.stat().st_mode & 0o777
+    target.chmod(before & ~0o222)
+    try:
+        code, said = server.fails_to_start()
+    finally:
+        target.chmod(before)
+    assert code == 6
+    assert str(server.state) in one_line(said)
+    server.start()
+    assert server.call("GET", "/v1/secrets/key", query={"project": "shop"}).status == 200
+
+
+def test_a_read_only_database_is_503_for_writes(launch: Launch) -> None:
+    server = launch()
+    server.prefix = without_root_power()
+    server.start()
+    server.create("key", "x", project="shop")
+    assert server.stop() == 0
+    database(server).chmod(0o400)
+    server.start()
+    try:
+        where = "/v1/secrets/key?project=shop"
+        writes = [server.create("other", "x", project="shop"), server.call("DELETE", where)]
+        writes.append(server.call("PUT", where, {"value": value_in("y")}))
+        for reply in writes:
+            detail = assert_problem(reply, 503, "unavailable")
+            assert str(database(server)) in detail
+            assert "read-only" in detail
+        assert server.call("GET", "/v1/secrets/key", query={"project": "shop"}).status == 200
+    finally:
+        database(server).chmod(0o600)
+
+
 def test_nothing_in_the_state_folder_is_open_to_others(launch: Launch) -> None:
     server = launch().start()
     server.create("key", "x", project="shop")

@@ -65,11 +65,13 @@ class Server:
     :param folder: where all of it lies; made if need be.
     :param settings: TOML of further settings; tables ``server`` and ``injector`` may be among them.
     :param environ: further variables of the server's process.
+    :param prefix: what goes in front of the server's command line.
     """
 
     folder: Path
     settings: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
     _lines: dict[str, str] = field(default_factory=dict)
 
@@ -156,7 +158,7 @@ class Server:
     def command(self, *arguments: str) -> list[str]:
         """The command line of ``serve all``."""
         named = ["--settings", str(self.settings_file), "--state", str(self.state)]
-        return [sys.executable, "-m", "cli.main", "serve", "all", *named, *arguments]
+        return [*self.prefix, sys.executable, "-m", "cli.main", "serve", "all", *named, *arguments]
 
     def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start the process and don't wait."""
