@@ -33,7 +33,7 @@ dev: $(VENV)/.dev ## Make .venv with the command .venv/bin/secret and all tools
 test: check ## Format, lint, types, imports, then all tests (what CI runs)
 
 check: $(VENV)/.dev
-	@$(MAKE) --no-print-directory lint types imports unit contract e2e
+	@$(MAKE) --no-print-directory lint types imports lock-check unit contract e2e
 
 format: $(VENV)/.dev ## Rewrite the code's layout
 	@$(BIN)/ruff format
@@ -61,7 +61,7 @@ bench: $(VENV)/.dev ## Measure; prints the tables of docs/benchmarks.md
 	@$(BIN)/python tests/bench/run.py
 
 docs: $(VENV)/.dev ## Regenerate the generated pages
-	@$(BIN)/python -m cli.main settings reference > docs/settings.md
+	@$(BIN)/python tests/support/render_docs.py
 
 lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
@@ -70,7 +70,7 @@ lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
 		--extra server pyproject.toml requirements/dev.in -c requirements/users.txt -o requirements/dev.txt
 
 lock-check: $(VENV)/.dev ## Whether the users' lock can be installed on 3.11 to 3.14 (asks the registry)
-	@for version in 3.11 3.12 3.13 3.14; do \
+	@echo "== lock files"; for version in 3.11 3.12 3.13 3.14; do \
 		$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --require-hashes --only-binary=:all: \
 			--python-version $$version --target /nonexistent -r requirements/users.txt && echo "$$version ok" || exit 1; done
 

@@ -39,4 +39,5 @@ def build_injector(settings: Settings, *, store: Store, audit: AuditSink, metric
         audit=audit,
         deadline=wanted.deadline,
     )
-    return Injector(InjectorRoutes(handler=handler, ready=lambda: True, metrics=metrics.text), reading.close)
+    routes = InjectorRoutes(handler=handler, ready=reading.is_answering, metrics=metrics.text)
+    return Injector(routes, reading.close)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from injector.keys import FILES, RESERVED, VOLUME
-from injector.requests import PodRequests, SecretRequest, Wanted
+from injector.requests import NOTHING, PodRequests, SecretRequest, Wanted
 from injector.review import (
     Container,
     EnvVar,
@@ -22,16 +22,12 @@ from injector.review import (
     Volume,
     env_of,
     has_no_env,
-    may_hold,
 )
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import shown
 
 #: ``/var/run`` is a link to ``/run`` in most images: both names are the one place.
 _OUR_PATHS = (FILES, FILES.removeprefix("/var"))
-
-_NOTHING = Wanted((), frozenset(), (), ())
-_RESERVED = f'"{RESERVED}'.encode()
 
 DEFAULT_MODE = 0o444
 DEFAULT_MODE_WITH_FS_GROUP = 0o440
@@ -92,8 +88,9 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
         if wanted.files:
             volume = volumes.setdefault(wanted.files, len(volumes))
             _check_mounts(container)
-            for index in wanted.files:
-                _check_readable(container, spec.security_context, requests.items[index], default_mode)
+            if not fs_group:  # with one, the kubelet lets that group read
+                for index in wanted.guarded:
+                    _check_readable(container, spec.security_context, requests.items[index])
         shares.append(Share(path, container, wanted.env, ours, others, volume))
     _check_references(spec)
     return Layout(requests.items, shares, tuple(volumes), default_mode)
@@ -105,7 +102,7 @@ def refuse_stray_references(spec: PodSpec) -> None:
     :raises InvalidArgument: there is one.
     """
     for _, container in containers_of(spec):
-        _own_entries(container, _NOTHING)
+        _own_entries(container, NOTHING)
     _check_references(spec)
     for volume in spec.volumes or ():
         if is_ours(volume):
@@ -130,7 +127,7 @@ def _check_names(spec: PodSpec, named: frozenset[str]) -> None:
 
 def _own_entries(container: Container, wanted: Wanted) -> tuple[list[tuple[int, EnvVar]], bool]:
     """Env entries that refer to staged Secrets, all of them in variables that are wanted; any others?"""
-    if not may_hold(container, (_RESERVED, *wanted.quoted)):
+    if not wanted.concerned_by(bytes(container.env)):
         return [], not has_no_env(container)
     ours: list[tuple[int, EnvVar]] = []
     entries = env_of(container)
@@ -159,20 +156,15 @@ def _check_mounts(container: Container) -> None:
             )
 
 
-def _check_readable(
-    container: Container, pod: SecurityContext | None, request: SecretRequest, default_mode: int
-) -> None:
-    """A file that its container can't read is refused.
+def _check_readable(container: Container, pod: SecurityContext | None, request: SecretRequest) -> None:
+    """A file that not everybody may read is root's: the kubelet makes it so (``SetVolumeOwnership``).
 
-    The kubelet makes these files root's; with an fsGroup it gives them that group and adds group reading
-    (``SetVolumeOwnership``). Where nothing says who the user is, the image does, and we can't know.
+    Where nothing says who the user is, the image does, and we can't know.
     """
     own = container.security_context
-    mode = request.mode if request.mode is not None else default_mode
+    mode = request.mode or 0
     user = own.run_as_user if own and own.run_as_user is not None else pod.run_as_user if pod else None
     not_root = bool((own and own.run_as_non_root) or (pod and pod.run_as_non_root))
-    if mode & 0o004 or (pod is not None and pod.fs_group is not None):
-        return
     maybe_root = user == 0 or (user is None and not not_root)
     if not (maybe_root and mode & 0o400):
         raise InvalidArgument(
@@ -187,7 +179,7 @@ def _check_references(spec: PodSpec) -> None:
     for container in everybody:
         _check_env_from(container)
     for container in spec.ephemeral_containers or ():
-        _own_entries(container, _NOTHING)
+        _own_entries(container, NOTHING)
         _check_env_from(container)
     for pull in spec.image_pull_secrets or ():
         if pull.name.startswith(RESERVED):

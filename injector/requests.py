@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from injector.keys import RESERVED
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import shown
 
@@ -39,13 +40,26 @@ class SecretRequest:
 class Wanted:
     """What one container asks for, as positions in the pod's requests.
 
-    :param quoted: the names of the variables as JSON has them.
+    :param quoted: what could concern us in the JSON of a container's env: these variables, a reference to a
+        staged Secret, or an escape, behind which either may hide.
+    :param guarded: those of the files that not everybody may read.
     """
 
     env: tuple[int, ...]
     env_names: frozenset[str]
     quoted: tuple[bytes, ...]
     files: tuple[int, ...]
+    guarded: tuple[int, ...]
+
+    def concerned_by(self, env: bytes) -> bool:
+        """Whether ``env``, JSON as it came, has to be decoded.
+
+        Where nothing is escaped every string stands there letter by letter: not found is not there.
+        """
+        for text in self.quoted:  # noqa: SIM110  # "any" costs more than the search
+            if text in env:
+                return True
+        return False
 
 
 class PodRequests:
@@ -95,8 +109,20 @@ def _wanted_by(container: str | None, items: Sequence[SecretRequest]) -> Wanted:
     env_names = [items[index].env or "" for index in env]
     _refuse_twice("env", env_names)
     _check_paths([items[index].file or "" for index in files])
-    quoted = tuple(f'"{name}"'.encode() for name in env_names)
-    return Wanted(env, frozenset(env_names), quoted, files)
+    guarded = tuple(index for index in files if not _everybody_reads(items[index]))
+    return Wanted(env, frozenset(env_names), _quoted(env_names), files, guarded)
+
+
+def _quoted(env_names: Sequence[str]) -> tuple[bytes, ...]:
+    return (b"\\", f'"{RESERVED}'.encode(), *(f'"{name}"'.encode() for name in env_names))
+
+
+def _everybody_reads(item: SecretRequest) -> bool:
+    return item.mode is None or bool(item.mode & 0o004)
+
+
+#: What a container wants that asks for nothing.
+NOTHING = Wanted((), frozenset(), _quoted(()), (), ())
 
 
 def _refuse_twice(kind: str, places: Sequence[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from secrets_svc.core.errors import InvalidArgument
@@ -79,15 +77,6 @@ _ENV = msgspec.json.Decoder(list[EnvVar] | None)
 def has_no_env(container: Container) -> bool:
     """Whether its env is absent or empty."""
     return bytes(container.env) in (b"", b"null", b"[]")
-
-
-def may_hold(container: Container, quoted: Iterable[bytes]) -> bool:
-    """Whether one of ``quoted`` (JSON strings, or their beginnings) can stand in the container's env.
-
-    Where nothing is escaped every string stands there letter by letter; else the answer is yes.
-    """
-    env = bytes(container.env)
-    return b"\\" in env or any(text in env for text in quoted)
 
 
 def env_of(container: Container) -> list[EnvVar]:

@@ -80,7 +80,7 @@ def _with_namespaces(settings: Settings, pairs: list[str]) -> Settings:
 
 
 def _announce(running: Running, context_name: str) -> None:
-    from cli.context import Context, save_context
+    from cli.context import Context, config_path, read_configuration, save_context
 
     lines = [
         f"API       {running.endpoint}",
@@ -88,6 +88,7 @@ def _announce(running: Running, context_name: str) -> None:
         f"state     {running.state}",
     ]
     if context_name:
+        current = read_configuration(config_path()).current
         save_context(
             context_name,
             Context(
@@ -98,7 +99,8 @@ def _announce(running: Running, context_name: str) -> None:
                 state=str(running.state),
                 organization=running.organization,
             ),
-            make_current=True,
+            make_current=current is None,
         )
-        lines.append(f'context   "{context_name}" written: in another terminal type  secret list')
+        hint = "secret list" if current in (None, context_name) else f"secret list --context {context_name}"
+        lines.append(f'context   "{context_name}" written: in another terminal type  {hint}')
     typer.echo("\n".join([*lines, "ready; Ctrl-C stops"]), err=True)

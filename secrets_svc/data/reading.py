@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from secrets_svc.core.errors import Changed, DeadlineExceeded
+from secrets_svc.core.errors import Changed, DeadlineExceeded, SecretsError
 from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion
 from secrets_svc.core.scope import Scope, precedence_chain
 from secrets_svc.core.secret import SecretRef
@@ -79,6 +79,7 @@ class ScopedReading:
         self._options = options
         self._clock = clock
         self._calls = SharedFreshCalls(self._resolve_in_thread)
+        self._failing = False
         self._remembered: OrderedDict[SecretRef, tuple[float, Resolved | None]] = OrderedDict()
         self._pool = None if options.inline else ThreadPoolExecutor(options.threads, f"read-{store}")
 
@@ -123,6 +124,16 @@ class ScopedReading:
                     raise
         return None
 
+    def is_answering(self) -> bool:
+        """Whether the store can be read: asked now where that takes no waiting, else as of the last call."""
+        if self._options.inline:
+            try:
+                self._reader.resolve(())
+            except SecretsError:
+                return False
+            return True
+        return not self._failing
+
     def close(self) -> None:
         """Close the reader and its threads."""
         if self._pool is not None:
@@ -164,8 +175,14 @@ class ScopedReading:
     async def _run(self, call: Callable[[], T]) -> T:
         if self._pool is None:
             return call()
-        async with _deadline(self._options.deadline, self.store):
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        try:
+            async with _deadline(self._options.deadline, self.store):
+                result = await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except SecretsError as error:
+            self._failing = error.retryable
+            raise
+        self._failing = False
+        return result
 
 
 class _deadline:  # used like a function

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.routing import APIRoute
 
 from secrets_svc.control.service import Call, ControlPlane
 from secrets_svc.core.errors import InvalidArgument
-from secrets_svc.core.scope import Scope, validate_label
+from secrets_svc.core.scope import Scope, shown, validate_label
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.edges.rest.shapes import (
     CreateIn,
@@ -41,10 +43,23 @@ DryRun = Annotated[bool, Query(description="check everything, write nothing")]
 
 def build_router(control: ControlPlane) -> APIRouter:
     """All ``/v1`` paths. The application's ``state.organization`` says which organization this is."""
-    router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+    router = APIRouter(prefix="/v1", responses=_PROBLEMS, dependencies=[Depends(_known_query)])
     _add_writes(router, control)
     _add_reads(router, control)
     return router
+
+
+def _known_query(request: Request) -> None:
+    """Refuse what a call doesn't know: with a misspelt ``domain`` it would mean another secret (I5)."""
+    route: APIRoute = request.scope["route"]
+    known = {field.alias for field in get_flat_dependant(route.dependant).query_params}
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise InvalidArgument(f"unknown query parameter {shown(name)}; known: {', '.join(sorted(known))}")
+        if name in seen:
+            raise InvalidArgument(f"query parameter {name} is given twice")
+        seen.add(name)
 
 
 def filter_of(
