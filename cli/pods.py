@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from secrets_svc.core.errors import InvalidArgument
 
@@ -43,7 +43,7 @@ def read_pods(path: Path) -> list[FoundPod]:
 
     try:
         text = sys.stdin.buffer.read(_MAX_FILE + 1) if str(path) == "-" else _read(path)
-        documents = list(yaml.safe_load_all(text))
+        documents = list(yaml.load_all(text, _plain_loader()))  # a SafeLoader
     except OSError:
         raise InvalidArgument(f"{path} can't be read") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
@@ -52,6 +52,19 @@ def read_pods(path: Path) -> list[FoundPod]:
     if not pods:
         raise InvalidArgument(f"{path} has no pod, nor anything with a pod template")
     return pods
+
+
+def _plain_loader() -> Any:
+    """YAML as Kubernetes reads it: as JSON, which has no dates (``creationTimestamp`` is a text)."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    return Loader
 
 
 def _read(path: Path) -> bytes:

@@ -67,8 +67,8 @@ def request_of_pod(document: dict[str, Any], container: str | None) -> TaskReque
     :raises InvalidArgument: the pod asks for nothing, can't be understood, or has no such container.
     """
     try:
-        pod = msgspec.convert(document, Pod)
-    except msgspec.ValidationError:
+        pod = msgspec.json.decode(msgspec.json.encode(document), type=Pod)
+    except (msgspec.MsgspecError, TypeError):
         raise InvalidArgument("that is not a pod") from None
     requests = ours.parse(pod.metadata)
     if not requests:

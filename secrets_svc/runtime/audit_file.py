@@ -40,11 +40,15 @@ class AuditFile:
             with self._lock:
                 self._append(line)
         except OSError as error:
-            raise Unavailable("the audit record can't be written; nothing is done without one") from error
+            raise Unavailable(
+                "the audit record can't be written, and no call succeeds without one; repeating it is safe"
+            ) from error
         if not self._dirty.is_set():
             self._dirty.set()
         if self._failed:
-            raise Unavailable("the audit file can't be synced to its disk; nothing is done without it")
+            raise Unavailable(
+                "the audit file can't be synced to its disk, and no call succeeds without; repeating is safe"
+            )
 
     def _append(self, line: bytes) -> None:
         # What a full disk cut off stays a line of its own, so that this one is whole.

@@ -48,9 +48,7 @@ def admissions() -> None:
             load(server, body, requests=400)
         rounds = [{name: load(server, body) for name, server in servers.items()} for _ in range(ROUNDS)]
     print(f"### Warm admissions: {len(body) / 1000:.1f} kB pod, 4 secrets, TLS, {CONNECTIONS} connections\n")
-    print(
-        "| server | CPU µs per admission | admissions/s per core | p99 µs | our rate / its rate | our p99 / its p99 |"
-    )
+    print("| server | CPU µs per admission | per second and core | p99 µs | our rate / its | our p99 / its |")
     print("|---|---|---|---|---|---|")
     for name in servers:
         cpu = median(each[name][0] for each in rounds)

@@ -404,3 +404,11 @@ def test_unknown_paths_and_methods_are_problems_too(server: Server) -> None:
     refused = server.call("PATCH", "/v1/secrets", {})
     assert_problem(refused, 405, "unsupported")
     assert {each.strip() for each in refused.headers["allow"].split(",")} & {"GET", "POST"}
+
+
+def test_if_match_on_a_deletion_is_refused_and_not_ignored(server: Server, project: str) -> None:
+    server.create("kept", "value", project=project)
+    path, query = "/v1/secrets/kept", {"project": project}
+    refused = server.call("DELETE", path, query=query, headers={"If-Match": '"x"'})
+    assert refused.status == 400
+    assert server.call("GET", path, query=query).status == 200

@@ -146,7 +146,9 @@ def _add_writes(router: APIRouter, control: ControlPlane) -> None:
         return MetadataOut.of(updated)
 
     @router.delete("/secrets/{name}", status_code=204, response_model=None, summary="Delete a secret")
-    def delete(call: CallOf, ref: RefOf, *, dry_run: DryRun = False) -> None:
+    def delete(request: Request, call: CallOf, ref: RefOf, *, dry_run: DryRun = False) -> None:
+        if "if-match" in request.headers:
+            raise InvalidArgument("If-Match is taken by PUT only: a deletion is of whatever is there")
         control.delete(call, ref, dry_run=dry_run)
 
 

@@ -31,7 +31,7 @@ def event(number: int, **facts: Any) -> bytes:
     }
     at = NOW + timedelta(minutes=number)
     secret = AuditSecret(f"n{number}", Scope("acme", project="shop"), "v1", "local")
-    return AuditEvent(**{**fields, **facts}, secrets=(secret,), at=at).to_json()
+    return AuditEvent(**{**fields, **facts}, secrets=(secret,), at=at.timestamp()).to_json()
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path, opened: Open)
 
 
 def test_what_cannot_be_written_is_refused(opened: Open) -> None:
-    with pytest.raises(Unavailable, match="nothing is done without one"):
+    with pytest.raises(Unavailable, match="no call succeeds without one"):
         opened(Path("/dev/full")).record(event("r1"))
 
 
