@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from injector.keys import FILES, RESERVED, VOLUME
+from injector.keys import FILES, RESERVED, STATUS, VOLUME
 from injector.requests import NOTHING, PodRequests, SecretRequest, Wanted
 from injector.review import (
     Container,
@@ -52,12 +52,18 @@ class Share:
 
 @dataclass(slots=True)
 class Layout:
-    """Where everything goes. ``volumes`` has for each volume the requests whose files are in it."""
+    """Where everything goes.
+
+    :param volumes: for each volume the requests whose files are in it.
+    :param shape: all that the patch depends on beside the plan, if nothing of ours is in the pod yet: pods of
+        one shape get the same patch.
+    """
 
     requests: tuple[SecretRequest, ...]
     shares: list[Share]
     volumes: tuple[tuple[int, ...], ...]
     default_mode: int
+    shape: tuple[object, ...] | None
 
 
 def containers_of(spec: PodSpec) -> Iterator[tuple[str, Container]]:
@@ -81,19 +87,24 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
     default_mode = DEFAULT_MODE_WITH_FS_GROUP if fs_group else DEFAULT_MODE
     volumes: dict[tuple[int, ...], int] = {}
     shares: list[Share] = []
+    shape: list[object] = [default_mode, bool(spec.volumes)]
+    untouched = STATUS not in (pod.metadata.annotations or ())
     for path, container in containers_of(spec):
         wanted = requests.wanted(container.name)
         ours, others = _own_entries(container, wanted)
         volume = None
         if wanted.files:
             volume = volumes.setdefault(wanted.files, len(volumes))
-            _check_mounts(container)
             if not fs_group:  # with one, the kubelet lets that group read
                 for index in wanted.guarded:
                     _check_readable(container, spec.security_context, requests.items[index])
+        if container.volume_mounts:
+            untouched = _check_mounts(container, bool(wanted.files)) and untouched
+        untouched = untouched and not ours
         shares.append(Share(path, container, wanted.env, ours, others, volume))
-    _check_references(spec)
-    return Layout(requests.items, shares, tuple(volumes), default_mode)
+        shape += (path, wanted.env, volume, others, bool(container.volume_mounts))
+    untouched = _check_references(spec) and untouched
+    return Layout(requests.items, shares, tuple(volumes), default_mode, tuple(shape) if untouched else None)
 
 
 def refuse_stray_references(spec: PodSpec) -> None:
@@ -145,15 +156,20 @@ def _own_entries(container: Container, wanted: Wanted) -> tuple[list[tuple[int, 
     return ours, len(entries) > len(ours)
 
 
-def _check_mounts(container: Container) -> None:
+def _check_mounts(container: Container, gets_files: bool) -> bool:
+    """Nothing of the user's is mounted where files are to be. Answers whether nothing of ours is either."""
+    untouched = True
     for mount in container.volume_mounts or ():
+        if mount.name.startswith(VOLUME):
+            untouched = False
+            continue
         where = posixpath.normpath(mount.mount_path)
-        taken = any(where == ours or where.startswith(ours + "/") for ours in _OUR_PATHS)
-        if taken and not mount.name.startswith(VOLUME):
+        if gets_files and any(where == ours or where.startswith(ours + "/") for ours in _OUR_PATHS):
             raise InvalidArgument(
                 f"container {shown(container.name)} mounts something at {shown(where)}, where the files it "
                 "asks for belong"
             )
+    return untouched
 
 
 def _check_readable(container: Container, pod: SecurityContext | None, request: SecretRequest) -> None:
@@ -173,19 +189,24 @@ def _check_readable(container: Container, pod: SecurityContext | None, request: 
         )
 
 
-def _check_references(spec: PodSpec) -> None:
-    """No reference to a staged Secret where no layout ever puts one."""
-    everybody = [container for _, container in containers_of(spec)]
-    for container in everybody:
-        _check_env_from(container)
+def _check_references(spec: PodSpec) -> bool:
+    """No reference to a staged Secret where no layout ever puts one; answers whether no volume is ours."""
+    for _, container in containers_of(spec):
+        if container.env_from:
+            _check_env_from(container)
     for container in spec.ephemeral_containers or ():
         _own_entries(container, NOTHING)
         _check_env_from(container)
     for pull in spec.image_pull_secrets or ():
         if pull.name.startswith(RESERVED):
             raise _stray("imagePullSecrets")
+    untouched = True
     for volume in spec.volumes or ():
-        _check_volume(volume)
+        if is_ours(volume):
+            untouched = False
+        else:
+            _check_volume(volume)
+    return untouched
 
 
 def _check_env_from(container: Container) -> None:
@@ -198,8 +219,6 @@ def _check_volume(volume: Volume) -> None:
     place = f"volume {shown(volume.name)}"
     if volume.secret is not None and (volume.secret.secret_name or "").startswith(RESERVED):
         raise _stray(place)
-    if is_ours(volume):
-        return
     if volume.name.startswith(VOLUME):
         raise InvalidArgument(f'{place}: names that begin with "{VOLUME}" are ours')
     for source in (volume.projected.sources or ()) if volume.projected else ():

@@ -23,6 +23,9 @@ _VOLUMES_PATH = "/spec/volumes"
 #: Fragments that one plan keeps; pods have few containers.
 _MAX_FRAGMENTS = 256
 
+#: Whole patches that one plan keeps, by the shape of the pod.
+_MAX_PATCHES = 32
+
 #: One file in a volume: staged Secret, path, mode.
 Item = tuple[str, str, int | None]
 _Env = tuple[tuple[str, str], ...]
@@ -42,6 +45,7 @@ class PatchPlan:
         self.status_op = _add(_STATUS_PATH, _ENCODE(status))
         self._fragments: dict[tuple[object, ...], bytes] = {}
         self._env: dict[tuple[int, ...], _Env] = {}
+        self.patches: dict[tuple[object, ...], bytes] = {}
 
     def present(self, indexes: tuple[int, ...]) -> bool:
         """Whether any of these requests has something to give."""
@@ -107,6 +111,15 @@ class PatchPlan:
 
 def build_patch(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
     """The patch as base64, empty where the pod is as it should be already."""
+    known = plan.patches.get(layout.shape) if layout.shape is not None else None
+    if known is None:
+        known = _build(pod, layout, plan)
+        if layout.shape is not None and len(plan.patches) < _MAX_PATCHES:
+            plan.patches[layout.shape] = known
+    return known
+
+
+def _build(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
     ops: list[bytes] = []
     volumes = {number: indexes for number, indexes in enumerate(layout.volumes) if plan.present(indexes)}
     for share in layout.shares:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,11 +23,20 @@ T = TypeVar("T")
 MAX_REMEMBERED = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Where names are looked for: for each name, narrowest first, and all of them in a row."""
+
+    by_name: tuple[tuple[SecretRef, ...], ...]
+    refs: tuple[SecretRef, ...]
+
+
 @lru_cache(maxsize=4096)
-def candidates_for(scope: Scope, names: tuple[str, ...]) -> tuple[tuple[SecretRef, ...], ...]:
-    """For each name where it is looked for on behalf of ``scope``, narrowest first."""
+def candidates_for(scope: Scope, names: tuple[str, ...]) -> Candidates:
+    """Where ``names`` are looked for on behalf of ``scope``."""
     chain = precedence_chain(scope)
-    return tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
+    by_name = tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
+    return Candidates(by_name, tuple(ref for refs in by_name for ref in refs))
 
 
 def _narrowest(
@@ -91,7 +100,7 @@ class ScopedReading:
         if not self._options.inline or self._options.max_staleness:
             return None
         candidates = candidates_for(scope, names)
-        return _narrowest(candidates, self._reader.resolve([ref for refs in candidates for ref in refs]))
+        return _narrowest(candidates.by_name, self._reader.resolve(candidates.refs))
 
     async def resolve(self, scope: Scope, names: tuple[str, ...]) -> list[Resolved | None]:
         """For each name the narrowest secret that ``scope`` sees, or ``None``.
@@ -99,7 +108,7 @@ class ScopedReading:
         :raises SecretsError: the store failed: that is never taken for absence.
         """
         candidates = candidates_for(scope, names)
-        return _narrowest(candidates, await self._resolve_refs([ref for refs in candidates for ref in refs]))
+        return _narrowest(candidates.by_name, await self._resolve_refs(candidates.refs))
 
     async def read(self, resolved: Resolved) -> SecretVersion:
         """The value at exactly the version of ``resolved``.
@@ -140,7 +149,7 @@ class ScopedReading:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._reader.close()
 
-    async def _resolve_refs(self, refs: list[SecretRef]) -> dict[SecretRef, Resolved]:
+    async def _resolve_refs(self, refs: Sequence[SecretRef]) -> dict[SecretRef, Resolved]:
         if not self._options.max_staleness:
             return await self._resolve_fresh(refs)
         now = self._clock()
@@ -163,7 +172,7 @@ class ScopedReading:
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    async def _resolve_fresh(self, refs: list[SecretRef]) -> dict[SecretRef, Resolved]:
+    async def _resolve_fresh(self, refs: Sequence[SecretRef]) -> dict[SecretRef, Resolved]:
         if self._options.inline:
             return self._reader.resolve(refs)
         async with _deadline(self._options.deadline, self.store):
