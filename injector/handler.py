@@ -50,6 +50,9 @@ _V1 = "admission.k8s.io/v1"
 #: Tries, when a secret is written between being resolved and being read.
 _ATTEMPTS = 4
 
+#: Requests of a pod up to which their outcome is remembered.
+_MAX_REMEMBERED = 16
+
 #: For each name of the requests what it resolved to and what is staged; ``None`` where it is absent.
 Hits = tuple[Resolved | None, ...]
 StagedHits = tuple[Staged | None, ...]
@@ -124,8 +127,7 @@ class AdmissionHandler:
     def _open(self, request: AdmissionRequest) -> Admission | None:
         """Everything that is decided before a store is asked; ``None`` for a pod that asks nothing."""
         pod = pod_of(request)
-        requests = ours.parse(pod.metadata)
-        if not requests:
+        if not ours.asks(pod.metadata):
             refuse_stray_references(pod.spec)
             return None
         scope = prove_scope(
@@ -134,6 +136,10 @@ class AdmissionHandler:
             namespace=request.namespace,
             username=request.user_info.username,
         )
+        requests = ours.parse(pod.metadata)
+        if requests is None:
+            refuse_stray_references(pod.spec)
+            return None
         return Admission(request, pod, scope, requests, lay_out(pod, requests))
 
     def _answer_warm(self, admission: Admission) -> bytes | None:
@@ -194,7 +200,9 @@ class AdmissionHandler:
         return tuple(await asyncio.gather(*map(stage, hits)))
 
     def _let_in(self, admission: Admission, hits: Hits, staged: StagedHits) -> bytes:
-        outcome = outcome_of(admission.requests, hits, staged, self._reading.store)
+        requests, store = admission.requests, self._reading.store
+        small = len(requests) <= _MAX_REMEMBERED
+        outcome = (_remembered if small else outcome_of)(requests, hits, staged, store)
         if outcome.unfit is not None:
             unfit, error = outcome.unfit
             raise self._refused(error, admission, [unfit])
@@ -247,7 +255,6 @@ def _as_refusal(error: Exception, request: AdmissionRequest) -> Refused:
     return refuse_pod(Internal("an internal error; see the injector's log"))
 
 
-@lru_cache(maxsize=1024)
 def outcome_of(requests: PodRequests, hits: Hits, staged: StagedHits, store: str) -> Outcome:
     """What ``requests`` come to, given what their names resolved to and what is staged. Pure."""
     found = dict(zip(requests.names, zip(hits, staged, strict=True), strict=True))
@@ -268,6 +275,9 @@ def outcome_of(requests: PodRequests, hits: Hits, staged: StagedHits, store: str
             unfit = (request, error)
     plan = PatchPlan(requests, names, status_text(requests, hits, store))
     return Outcome(plan, tuple(audit), tuple(absent), unfit)
+
+
+_remembered = lru_cache(maxsize=256)(outcome_of)
 
 
 def status_text(requests: PodRequests, hits: Hits, store: str) -> str:

@@ -30,6 +30,8 @@ TEXT = b"text/plain; charset=utf-8"
 MAX_HEAD = 64 * 1024
 #: Requests of one connection that may wait for their turn before it isn't read any more.
 MAX_PIPELINED = 16
+#: Requests of one connection that are answered before others have their turn.
+MAX_IN_A_ROW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,9 @@ class HttpProtocol(asyncio.Protocol):
         self._due = 0.0
         self._stopping = False
         self._refused = False
+        self._unread = False
+        self._in_a_row = 0
+        self._next: asyncio.Handle | None = None
         self._begin()
 
     # -- asyncio.Protocol
@@ -133,25 +138,30 @@ class HttpProtocol(asyncio.Protocol):
             self._watch.cancel()
         if self._task is not None:
             self._task.cancel()
+        if self._next is not None:
+            self._next.cancel()
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
         """See :class:`asyncio.Protocol`."""
         if self._refused:
             return
+        self._in_a_row = 0 if self._next is None else self._in_a_row
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(400, b"not a valid HTTP request\n")
 
     def pause_writing(self) -> None:
-        """The client doesn't read its answers: read no more of its requests."""
-        self._transport.pause_reading()
+        """The client doesn't read its answers: make no more of them, and read no more requests."""
+        self._unread = True
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """See :meth:`pause_writing`."""
-        if self._transport is not None and len(self._waiting) < MAX_PIPELINED:
-            self._transport.resume_reading()
+        self._unread = False
+        self._take_turn_soon()
 
     # -- httptools' callbacks
 
@@ -197,9 +207,9 @@ class HttpProtocol(asyncio.Protocol):
         self._waiting.append(_Request(method, self._path, body, keep_alive))
         self._receiving = False
         self._due = float("inf")
-        if self._task is None:
+        if len(self._waiting) == 1:
             self._answer_waiting()
-        elif len(self._waiting) >= MAX_PIPELINED:
+        if len(self._waiting) >= MAX_PIPELINED and self._transport is not None:
             self._transport.pause_reading()
 
     # -- ours
@@ -223,8 +233,12 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(431, b"the request's head is too large\n")
 
     def _answer_waiting(self) -> None:
-        """Answer in order, as far as that takes no waiting."""
-        while self._waiting and self._transport is not None:
+        """Answer in order, as far as that takes no waiting and others aren't kept waiting by it."""
+        while self._waiting and self._task is None and not self._unread and self._transport is not None:
+            if self._in_a_row >= MAX_IN_A_ROW:
+                self._take_turn_soon()
+                return
+            self._in_a_row += 1
             request = self._waiting.popleft()
             answer = self._respond(request.method, request.path.partition(b"?")[0], request.body)
             if not isinstance(answer, Response):
@@ -232,15 +246,24 @@ class HttpProtocol(asyncio.Protocol):
                 return
             self._send(answer, keep_alive=request.keep_alive)
 
+    def _take_turn_soon(self) -> None:
+        if self._next is None:
+            self._next = self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Once in a turn of the loop: go on with what waits, and read on when little does."""
+        self._next = None
+        self._in_a_row = 0
+        self._answer_waiting()
+        if self._transport is not None and not self._unread and len(self._waiting) < MAX_PIPELINED:
+            self._transport.resume_reading()
+
     async def _answer_later(self, answer: Awaitable[Response], keep_alive: bool) -> None:
         response = await answer
         self._task = None
-        if self._transport is None:
-            return
-        self._send(response, keep_alive=keep_alive)
-        self._answer_waiting()
-        if self._transport is not None and len(self._waiting) < MAX_PIPELINED:
-            self._transport.resume_reading()
+        if self._transport is not None:
+            self._send(response, keep_alive=keep_alive)
+            self._take_turn_soon()
 
     def _send(self, response: Response, *, keep_alive: bool) -> None:
         keep_alive = keep_alive and not self._stopping
@@ -256,7 +279,8 @@ class HttpProtocol(asyncio.Protocol):
             )
         )
         if keep_alive:
-            self._expect_by(self._limits.idle)
+            if not self._receiving:
+                self._expect_by(self._limits.idle)
         else:
             self._refused = True
             self._transport.close()

@@ -20,14 +20,19 @@ from injector.review import (
     PodSpec,
     SecurityContext,
     Volume,
+    any_of,
     env_of,
     has_no_env,
+    volumes_of,
 )
-from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.errors import InvalidArgument, TooLarge
 from secrets_svc.core.scope import shown
 
 #: ``/var/run`` is a link to ``/run`` in most images: both names are the one place.
 _OUR_PATHS = (FILES, FILES.removeprefix("/var"))
+
+#: Variables and files of all containers together: a pod with more is larger than what etcd takes.
+MAX_PLACES = 4096
 
 DEFAULT_MODE = 0o444
 DEFAULT_MODE_WITH_FS_GROUP = 0o440
@@ -54,7 +59,7 @@ class Share:
 class Layout:
     """Where everything goes.
 
-    :param volumes: for each volume the requests whose files are in it.
+    :param volumes: for each volume the requests whose files are in it. :param pod_volumes: those in the pod.
     :param shape: all that the patch depends on beside the plan, if nothing of ours is in the pod yet: pods of
         one shape get the same patch.
     """
@@ -62,6 +67,7 @@ class Layout:
     requests: tuple[SecretRequest, ...]
     shares: list[Share]
     volumes: tuple[tuple[int, ...], ...]
+    pod_volumes: list[Volume]
     default_mode: int
     shape: tuple[object, ...] | None
 
@@ -87,10 +93,15 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
     default_mode = DEFAULT_MODE_WITH_FS_GROUP if fs_group else DEFAULT_MODE
     volumes: dict[tuple[int, ...], int] = {}
     shares: list[Share] = []
-    shape: list[object] = [default_mode, bool(spec.volumes)]
+    pod_volumes = volumes_of(spec)
+    shape: list[object] = [default_mode, bool(pod_volumes)]
+    places = 0
     untouched = STATUS not in (pod.metadata.annotations or ())
     for path, container in containers_of(spec):
         wanted = requests.wanted(container.name)
+        places += len(wanted.env) + len(wanted.files)
+        if places > MAX_PLACES:
+            raise TooLarge(f"the pod's containers get secrets in more than {MAX_PLACES} places all together")
         ours, others = _own_entries(container, wanted)
         volume = None
         if wanted.files:
@@ -103,8 +114,9 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
         untouched = untouched and not ours
         shares.append(Share(path, container, wanted.env, ours, others, volume))
         shape += (path, wanted.env, volume, others, bool(container.volume_mounts))
-    untouched = _check_references(spec) and untouched
-    return Layout(requests.items, shares, tuple(volumes), default_mode, tuple(shape) if untouched else None)
+    untouched = _check_references(spec, pod_volumes) and untouched
+    kept = tuple(shape) if untouched else None
+    return Layout(requests.items, shares, tuple(volumes), pod_volumes, default_mode, kept)
 
 
 def refuse_stray_references(spec: PodSpec) -> None:
@@ -114,8 +126,9 @@ def refuse_stray_references(spec: PodSpec) -> None:
     """
     for _, container in containers_of(spec):
         _own_entries(container, NOTHING)
-    _check_references(spec)
-    for volume in spec.volumes or ():
+    volumes = volumes_of(spec)
+    _check_references(spec, volumes)
+    for volume in volumes:
         if is_ours(volume):
             raise _stray(f"volume {shown(volume.name)}")
 
@@ -163,7 +176,7 @@ def _check_mounts(container: Container, gets_files: bool) -> bool:
         if mount.name.startswith(VOLUME):
             untouched = False
             continue
-        where = posixpath.normpath(mount.mount_path)
+        where = posixpath.normpath("/" + mount.mount_path.lstrip("/"))
         if gets_files and any(where == ours or where.startswith(ours + "/") for ours in _OUR_PATHS):
             raise InvalidArgument(
                 f"container {shown(container.name)} mounts something at {shown(where)}, where the files it "
@@ -189,7 +202,7 @@ def _check_readable(container: Container, pod: SecurityContext | None, request: 
         )
 
 
-def _check_references(spec: PodSpec) -> bool:
+def _check_references(spec: PodSpec, volumes: list[Volume]) -> bool:
     """No reference to a staged Secret where no layout ever puts one; answers whether no volume is ours."""
     for _, container in containers_of(spec):
         if container.env_from:
@@ -200,13 +213,14 @@ def _check_references(spec: PodSpec) -> bool:
     for pull in spec.image_pull_secrets or ():
         if pull.name.startswith(RESERVED):
             raise _stray("imagePullSecrets")
-    untouched = True
-    for volume in spec.volumes or ():
-        if is_ours(volume):
-            untouched = False
-        else:
-            _check_volume(volume)
-    return untouched
+    ours = [is_ours(volume) for volume in volumes]
+    for volume, is_own in zip(volumes, ours, strict=True):
+        if not is_own and volume.name.startswith(VOLUME):
+            raise InvalidArgument(f'volume {shown(volume.name)}: names that begin with "{VOLUME}" are ours')
+    raw = bytes(spec.volumes)
+    if b'"' + RESERVED.encode() in raw or b"\\" in raw:
+        _check_volumes(any_of(spec.volumes), ours)
+    return not any(ours)
 
 
 def _check_env_from(container: Container) -> None:
@@ -215,15 +229,35 @@ def _check_env_from(container: Container) -> None:
             raise _stray(f"envFrom of container {shown(container.name)}")
 
 
-def _check_volume(volume: Volume) -> None:
-    place = f"volume {shown(volume.name)}"
-    if volume.secret is not None and (volume.secret.secret_name or "").startswith(RESERVED):
-        raise _stray(place)
-    if volume.name.startswith(VOLUME):
-        raise InvalidArgument(f'{place}: names that begin with "{VOLUME}" are ours')
-    for source in (volume.projected.sources or ()) if volume.projected else ():
-        if source.secret is not None and source.secret.name.startswith(RESERVED):
-            raise _stray(place)
+def _check_volumes(volumes: object, ours: list[bool]) -> None:
+    """No volume of any kind but ours refers to a staged Secret."""
+    if not isinstance(volumes, list):
+        return
+    try:
+        stray = [each for each, is_own in zip(volumes, ours, strict=True) if not is_own and _refers(each)]
+    except RecursionError:
+        raise InvalidArgument("the pod's volumes are nested too deep") from None
+    if stray:
+        raise _stray(f"volume {shown(stray[0]['name'])}")
+
+
+def _refers(part: object, under: str = "") -> bool:
+    """Whether a Secret's name that begins as ours stands anywhere in ``part``.
+
+    In the API's volume sources such names stand in ``secretName``, or as ``name`` in ``secret``,
+    ``secretRef`` or ``nodePublishSecretRef``.
+    """
+    if isinstance(part, list):
+        return any(_refers(each, under) for each in part)
+    if not isinstance(part, dict):
+        return False
+    names = [
+        part.get("secretName"),
+        part.get("name") if under.lower().endswith(("secret", "secretref")) else "",
+    ]
+    if any(isinstance(name, str) and name.startswith(RESERVED) for name in names):
+        return True
+    return any(_refers(value, key) for key, value in part.items())
 
 
 def _stray(place: str) -> InvalidArgument:

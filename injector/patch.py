@@ -21,10 +21,11 @@ _ENCODE = msgspec.json.Encoder().encode
 _STATUS_PATH = "/metadata/annotations/" + STATUS.replace("~", "~0").replace("/", "~1")
 _VOLUMES_PATH = "/spec/volumes"
 #: Fragments that one plan keeps; pods have few containers.
-_MAX_FRAGMENTS = 256
+_MAX_FRAGMENTS = 64
 
-#: Whole patches that one plan keeps, by the shape of the pod.
-_MAX_PATCHES = 32
+#: Whole patches that one plan keeps, by the shape of the pod, and bytes of the largest.
+_MAX_PATCHES = 8
+_MAX_PATCH_KEPT = 16_384
 
 #: One file in a volume: staged Secret, path, mode.
 Item = tuple[str, str, int | None]
@@ -114,7 +115,8 @@ def build_patch(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
     known = plan.patches.get(layout.shape) if layout.shape is not None else None
     if known is None:
         known = _build(pod, layout, plan)
-        if layout.shape is not None and len(plan.patches) < _MAX_PATCHES:
+        small = len(known) <= _MAX_PATCH_KEPT and len(plan.patches) < _MAX_PATCHES
+        if small and layout.shape is not None:
             plan.patches[layout.shape] = known
     return known
 
@@ -125,7 +127,7 @@ def _build(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
     for share in layout.shares:
         _env_ops(ops, share, plan)
         _mount_ops(ops, share, plan, share.volume if share.volume in volumes else None)
-    _volume_ops(ops, pod, layout, plan, volumes)
+    _volume_ops(ops, layout, plan, volumes)
     if (pod.metadata.annotations or {}).get(STATUS) != plan.status:
         ops.append(plan.status_op)
     return binascii.b2a_base64(b"[" + b",".join(ops) + b"]", newline=False) if ops else b""
@@ -174,9 +176,9 @@ def _is_mount(mount: VolumeMount, number: int) -> bool:
 
 
 def _volume_ops(
-    ops: list[bytes], pod: Pod, layout: Layout, plan: PatchPlan, wanted: dict[int, tuple[int, ...]]
+    ops: list[bytes], layout: Layout, plan: PatchPlan, wanted: dict[int, tuple[int, ...]]
 ) -> None:
-    volumes = pod.spec.volumes or ()
+    volumes = layout.pod_volumes
     ours = [index for index, volume in enumerate(volumes) if is_ours(volume)] if volumes else []
     mode = layout.default_mode
     if ours and [_content(volumes[index]) for index in ours] == [

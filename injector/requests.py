@@ -41,7 +41,7 @@ class Wanted:
     """What one container asks for, as positions in the pod's requests.
 
     :param quoted: what could concern us in the JSON of a container's env: these variables, a reference to a
-        staged Secret, or an escape, behind which either may hide.
+        staged Secret, or an escape, behind which either may hide. Empty where a search isn't worth its price.
     :param guarded: those of the files that not everybody may read.
     """
 
@@ -56,64 +56,66 @@ class Wanted:
 
         Where nothing is escaped every string stands there letter by letter: not found is not there.
         """
-        for text in self.quoted:  # noqa: SIM110  # "any" costs more than the search
+        for text in self.quoted:  # "any" costs more than the search
             if text in env:
                 return True
-        return False
+        return not self.quoted
 
 
 class PodRequests:
-    """All requests of a pod, known to fit beside one another in each container.
+    """All requests of a pod.
 
-    :raises InvalidArgument: in some container two of them want one place, or a file is another's folder.
+    :raises InvalidArgument: two of them want one place in every container, or a file is another's folder.
     """
 
-    __slots__ = ("_named", "_others", "items", "names")
+    __slots__ = ("_known", "_others", "containers", "items", "names")
 
     def __init__(self, items: Sequence[SecretRequest]) -> None:
         self.items = tuple(items)
         self.names = tuple(dict.fromkeys(item.name for item in items))
-        containers = dict.fromkeys(name for item in items for name in item.containers or ())
-        self._named = {name: _wanted_by(name, self.items) for name in containers}
-        self._others = _wanted_by(None, self.items)
+        #: Containers that some request names.
+        self.containers = frozenset(name for item in items for name in item.containers or ())
+        self._others = self._wanted_by(None)
+        self._known: dict[str, Wanted] = {}
 
     def __len__(self) -> int:
         return len(self.items)
 
-    @property
-    def containers(self) -> frozenset[str]:
-        """Containers that some request names."""
-        return frozenset(self._named)
-
     def wanted(self, container: str) -> Wanted:
-        """What ``container`` asks for."""
-        return self._named.get(container, self._others)
+        """What ``container`` asks for. Raises ``InvalidArgument`` where two requests want one place in it."""
+        if container not in self.containers:
+            return self._others
+        wanted = self._known.get(container)
+        if wanted is None:
+            wanted = self._wanted_by(container)
+            if len(self._known) < _MAX_KNOWN:
+                self._known[container] = wanted
+        return wanted
+
+    def _wanted_by(self, container: str | None) -> Wanted:
+        items = self.items
+        indexes = [
+            index
+            for index, item in enumerate(items)
+            if item.containers is None or (container is not None and container in item.containers)
+        ]
+        env = tuple(index for index in indexes if items[index].env is not None)
+        files = tuple(index for index in indexes if items[index].file is not None)
+        env_names = [items[index].env or "" for index in env]
+        _refuse_twice("env", env_names)
+        _check_paths([items[index].file or "" for index in files])
+        guarded = tuple(index for index in files if not _everybody_reads(items[index]))
+        return Wanted(env, frozenset(env_names), _quoted(env_names), files, guarded)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The scope that a pod says it is in."""
-
-    project: str | None = None
-    domain: str | None = None
-
-
-def _wanted_by(container: str | None, items: Sequence[SecretRequest]) -> Wanted:
-    indexes = [
-        index
-        for index, item in enumerate(items)
-        if item.containers is None or (container is not None and container in item.containers)
-    ]
-    env = tuple(index for index in indexes if items[index].env is not None)
-    files = tuple(index for index in indexes if items[index].file is not None)
-    env_names = [items[index].env or "" for index in env]
-    _refuse_twice("env", env_names)
-    _check_paths([items[index].file or "" for index in files])
-    guarded = tuple(index for index in files if not _everybody_reads(items[index]))
-    return Wanted(env, frozenset(env_names), _quoted(env_names), files, guarded)
+#: Containers whose share one pod's requests remember, and variables that are searched for in raw JSON.
+_MAX_KNOWN = 16
+_MAX_QUOTED = 16
 
 
 def _quoted(env_names: Sequence[str]) -> tuple[bytes, ...]:
+    if len(env_names) > _MAX_QUOTED:
+        return ()
     return (b"\\", f'"{RESERVED}'.encode(), *(f'"{name}"'.encode() for name in env_names))
 
 
@@ -123,6 +125,14 @@ def _everybody_reads(item: SecretRequest) -> bool:
 
 #: What a container wants that asks for nothing.
 NOTHING = Wanted((), frozenset(), _quoted(()), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The scope that a pod says it is in."""
+
+    project: str | None = None
+    domain: str | None = None
 
 
 def _refuse_twice(kind: str, places: Sequence[str]) -> None:

@@ -133,14 +133,35 @@ class Volume(_Part):
 
 
 class PodSpec(_Part):
-    """``spec``."""
+    """``spec``. Its volumes are of many kinds: :func:`volumes_of` has what we make, :func:`any_of` all."""
 
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
     ephemeral_containers: list[Container] | None = None
-    volumes: list[Volume] | None = None
+    volumes: msgspec.Raw = msgspec.Raw(b"")
     image_pull_secrets: list[NamedRef] | None = None
     security_context: SecurityContext | None = None
+
+
+_VOLUMES = msgspec.json.Decoder(list[Volume] | None)
+
+
+def volumes_of(spec: PodSpec) -> list[Volume]:
+    """The pod's volumes. Raises ``InvalidArgument`` where they are none."""
+    if bytes(spec.volumes) in (b"", b"null", b"[]"):
+        return []
+    try:
+        return _VOLUMES.decode(spec.volumes) or []
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise InvalidArgument("the object in the AdmissionReview is not a pod") from None
+
+
+def any_of(raw: msgspec.Raw) -> object:
+    """What stands in ``raw``, as plain data."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise InvalidArgument("the object in the AdmissionReview is not a pod") from None
 
 
 class ObjectMeta(_Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
 from injector.handler import AdmissionHandler
@@ -33,6 +34,8 @@ class InjectorRoutes:
         self._handler = handler
         self._ready = ready
         self._metrics = metrics
+        self._metrics_at = -1.0
+        self._metrics_known = b""
 
     def __call__(self, method: bytes, path: bytes, body: bytes) -> Response | Awaitable[Response]:
         """See :data:`injector.http.Respond`."""
@@ -55,8 +58,15 @@ class InjectorRoutes:
         if path == b"/readyz":
             return _OK if self._ready() else Response(503, TEXT, b"the store can't be used\n")
         if path == b"/metrics":
-            return Response(200, b"text/plain; version=0.0.4", self._metrics())
+            return Response(200, b"text/plain; version=0.0.4", self._metrics_text())
         return _nothing_here()
+
+    def _metrics_text(self) -> bytes:
+        """Anybody may ask, so it is made at most once a second."""
+        now = time.monotonic()
+        if now - self._metrics_at >= 1:
+            self._metrics_at, self._metrics_known = now, self._metrics()
+        return self._metrics_known
 
 
 async def _later(answer: Awaitable[bytes]) -> Response:

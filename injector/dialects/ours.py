@@ -20,8 +20,11 @@ from secrets_svc.core.secret import validate_name
 
 #: Characters of the annotation; the API server takes 256 KiB for all annotations of an object together.
 MAX_ANNOTATION = 65_536
-#: Requests in one annotation.
+#: Characters up to which what an annotation says is remembered: hostile ones shall not fill the memory.
+_MAX_REMEMBERED = 2048
+#: Requests in one annotation, and containers named in one request.
 MAX_REQUESTS = 256
+MAX_CONTAINERS = 32
 #: Characters of a file's path below the files' folder, and of each of its parts (Linux NAME_MAX).
 MAX_PATH = 512
 MAX_PATH_PART = 255
@@ -32,20 +35,41 @@ _PATH_PART = re.compile(r"[A-Za-z0-9_.,@%+=:~ -]{1,255}")
 _MODE = re.compile(r"0?[0-7]{3}")
 
 
+def asks(metadata: ObjectMeta) -> bool:
+    """Whether the pod asks in this dialect; nothing is parsed yet.
+
+    :raises InvalidArgument: a status stands without a request.
+    """
+    annotations = metadata.annotations
+    if not annotations:
+        return False
+    if REQUEST in annotations:
+        return True
+    _refuse_status(metadata)
+    return False
+
+
 def parse(metadata: ObjectMeta) -> PodRequests | None:
-    """What the pod asks for; ``None`` where it has no annotation of ours.
+    """What the pod asks for; ``None`` where that is nothing.
 
     :raises InvalidArgument: the annotation can't be understood, or a status stands without a request.
     """
-    annotations = metadata.annotations or {}
-    text = annotations.get(REQUEST)
+    text = (metadata.annotations or {}).get(REQUEST)
     if text is None:
-        if STATUS in annotations:
-            raise InvalidArgument(f"annotation {STATUS} is ours to write; remove it")
-        return None
-    if len(text) > MAX_ANNOTATION:
+        requests = None
+    elif len(text) > MAX_ANNOTATION:
         raise TooLarge(f"annotation {REQUEST} has {len(text)} characters, over the limit of {MAX_ANNOTATION}")
-    return _parse_text(text)
+    else:
+        requests = _parse_small(text) if len(text) <= _MAX_REMEMBERED else _parse_text(text)
+    if not requests:
+        _refuse_status(metadata)
+        return None
+    return requests
+
+
+def _refuse_status(metadata: ObjectMeta) -> None:
+    if STATUS in (metadata.annotations or ()):
+        raise InvalidArgument(f"annotation {STATUS} is ours to write; remove it")
 
 
 def claim(metadata: ObjectMeta) -> Claim:
@@ -64,7 +88,11 @@ def _claim(project: str | None, domain: str | None) -> Claim:
     return Claim(project, domain)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
+def _parse_small(text: str) -> PodRequests:
+    return _parse_text(text)
+
+
 def _parse_text(text: str) -> PodRequests:
     try:
         entries = json.loads(text, object_pairs_hook=_object)
@@ -78,11 +106,11 @@ def _parse_text(text: str) -> PodRequests:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidArgument(f"annotation {REQUEST} has {shown(twice)} twice in one request")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InvalidArgument(f"annotation {REQUEST} has {shown(name)} twice in one request")
+        found[name] = value
     return found
 
 
@@ -98,7 +126,7 @@ def _request(index: int, entry: Any) -> SecretRequest:
     try:
         return _checked(entry)
     except InvalidArgument as error:
-        raise InvalidArgument(f"{place}: {error.message}") from None
+        raise type(error)(f"{place}: {error.message}") from None
 
 
 def _checked(entry: dict[str, Any]) -> SecretRequest:
@@ -162,4 +190,6 @@ def _containers(names: object) -> tuple[str, ...] | None:
         return None
     if not isinstance(names, list) or not names:
         raise InvalidArgument("containers must be a list of names; leave it out for all of them")
+    if len(names) > MAX_CONTAINERS:
+        raise TooLarge(f"containers has {len(names)} names, over the limit of {MAX_CONTAINERS}")
     return tuple(validate_label("container", name) for name in names)

@@ -83,9 +83,15 @@ def _text(value: Any) -> str:
     return _quoted(value) if type(value) is str else _encode(value)
 
 
-@lru_cache(maxsize=4096)
 def _secrets_text(secrets: tuple[AuditSecret, ...]) -> str:
+    return (_remembered if len(secrets) <= 16 else _text_of)(secrets)
+
+
+def _text_of(secrets: tuple[AuditSecret, ...]) -> str:
     return _encode([_secret_entry(secret) for secret in secrets])
+
+
+_remembered = lru_cache(maxsize=1024)(_text_of)
 
 
 def _secret_entry(secret: AuditSecret) -> dict[str, Any]:

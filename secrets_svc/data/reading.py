@@ -31,12 +31,18 @@ class Candidates:
     refs: tuple[SecretRef, ...]
 
 
-@lru_cache(maxsize=4096)
 def candidates_for(scope: Scope, names: tuple[str, ...]) -> Candidates:
     """Where ``names`` are looked for on behalf of ``scope``."""
+    return (_remembered if len(names) <= 16 else _candidates_for)(scope, names)
+
+
+def _candidates_for(scope: Scope, names: tuple[str, ...]) -> Candidates:
     chain = precedence_chain(scope)
     by_name = tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
     return Candidates(by_name, tuple(ref for refs in by_name for ref in refs))
+
+
+_remembered = lru_cache(maxsize=1024)(_candidates_for)
 
 
 def _narrowest(

@@ -301,6 +301,24 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], int, str]] = {
         400,
         'volume "v"',
     ),
+    "ss- in a csi volume": (
+        pod(ASK, volumes=[{"name": "v", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "ss-1"}}}]),
+        {},
+        400,
+        'volume "v"',
+    ),
+    "ss- in a flex volume": (
+        pod(ASK, volumes=[{"name": "v", "flexVolume": {"driver": "d", "secretRef": {"name": "ss-1"}}}]),
+        {},
+        400,
+        'volume "v"',
+    ),
+    "ss- in an azureFile volume of a pod that asks nothing": (
+        pod(volumes=[{"name": "v", "azureFile": {"secretName": "ss-1", "shareName": "s"}}]),
+        {},
+        400,
+        'volume "v"',
+    ),
     "ss- in imagePullSecrets": (pod(ASK, imagePullSecrets=[{"name": "ss-1"}]), {}, 400, "imagePullSecrets"),
     "ss- in an ephemeral container": (
         pod(ASK, ephemeralContainers=[{"name": "debug", "env": [env_from("ss-1")]}]),
@@ -324,6 +342,21 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any], int, str]] = {
         {},
         400,
         "where the files it asks for belong",
+    ),
+    "a mount at our path with a doubled slash": (
+        pod(
+            [{"name": "tls-key", "file": "k"}],
+            containers=[{"name": "main", "volumeMounts": [{"name": "v", "mountPath": f"/{FILES}"}]}],
+        ),
+        {},
+        400,
+        "where the files it asks for belong",
+    ),
+    "a forged status beside an empty request": (
+        {**pod(), "metadata": {"annotations": {STATUS: "[]", "secrets-svc.internal/request": "[]"}}},
+        {},
+        400,
+        "is ours to write",
     ),
     "a mount at our path by its other name": (
         pod(
@@ -386,6 +419,29 @@ def test_hostile_pods_are_refused_without_a_backend_call(
     assert kit.reader.calls == 0
     assert len(kit.audit) == 1
     assert kit.audit[0].outcome in ("invalid_argument", "permission_denied")
+
+
+def test_other_names_that_begin_alike_are_no_references(kit: Kit) -> None:
+    volumes = [
+        {"name": "ss-mine", "configMap": {"name": "ss-settings"}},
+        {"name": "data", "hostPath": {"path": "ss-x"}},
+    ]
+    assert kit.admit(pod(ASK, volumes=volumes))["allowed"]
+
+
+def test_a_pod_with_too_many_places_is_too_large(kit: Kit) -> None:
+    requests = [{"name": "db-password", "env": f"V{index}"} for index in range(200)]
+    containers = [{"name": f"c{index}"} for index in range(600)]
+    status, message = kit.refusal(pod(requests, containers=containers))
+    assert status == 400
+    assert "too_large: the pod's containers get secrets in more than 4096 places" in message
+    assert kit.reader.calls == 0
+
+
+def test_hostile_annotations_are_not_parsed_without_a_proof(kit: Kit) -> None:
+    status, message = kit.refusal(pod("[[[["), namespace="default")
+    assert status == 403
+    assert "not in the namespace map" in message
 
 
 def test_a_pod_that_asks_nothing_passes_unchanged(kit: Kit) -> None:

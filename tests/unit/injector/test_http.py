@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -20,10 +21,13 @@ class Echo:
     def __init__(self) -> None:
         self.seen: list[bytes] = []
         self.cancelled = 0
+        self.size = 0
+        self.costs = 0.0
 
     def __call__(self, method: bytes, path: bytes, body: bytes) -> Response | Awaitable[Response]:
         self.seen.append(path)
-        response = Response(200, TEXT, b"%b %b %d" % (method, path, len(body)))
+        time.sleep(self.costs)
+        response = Response(200, TEXT, b"%b %b %d" % (method, path, len(body)) + b"x" * self.size)
         return self._later(response) if path.startswith(b"/slow") else response
 
     async def _later(self, response: Response) -> Response:
@@ -246,5 +250,37 @@ def test_stopping_lets_what_is_under_way_finish() -> None:
         assert await idle_reader.read() == b""
         writer.close()
         idle_writer.close()
+
+    run(test)
+
+
+def test_who_does_not_read_his_answers_gets_no_more_of_them() -> None:
+    async def test(made: Site) -> None:
+        made.echo.size = 5_000_000
+        _, writer = await made.connect()
+        writer.write(post("/slow") + post("/slow") * 50)
+        await asyncio.sleep(1.5)
+        seen = len(made.echo.seen)
+        await asyncio.sleep(0.7)
+        assert seen == len(made.echo.seen) < 20
+        writer.transport.abort()
+
+    run(test)
+
+
+def test_one_connection_does_not_keep_another_waiting() -> None:
+    async def test(made: Site) -> None:
+        made.echo.costs = 0.002
+        reader, writer = await made.connect()
+        writer.write(post() * 400)
+        await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        await made.exchange(post("/other", b"", CLOSE))
+        assert loop.time() - begun < 0.3
+        assert len(made.echo.seen) < 400
+        while len(made.echo.seen) < 401:
+            assert await asyncio.wait_for(reader.read(100_000), 5)
+        writer.close()
 
     run(test)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from injector.dialects import ours
 from injector.keys import DOMAIN_LABEL, PROJECT, REQUEST, STATUS
-from injector.requests import Claim, SecretRequest
+from injector.requests import Claim, PodRequests, SecretRequest
 from injector.review import ObjectMeta
 from secrets_svc.core.errors import InvalidArgument, TooLarge
 
@@ -47,7 +48,7 @@ def test_without_a_place_the_variable_is_named_as_flyte_names_it() -> None:
 
 def test_a_pod_without_the_annotation_asks_nothing() -> None:
     assert ours.parse(ObjectMeta()) is None
-    assert parse([]) == ()
+    assert ours.parse(ObjectMeta(annotations={REQUEST: "[]"})) is None
 
 
 BAD: dict[str, tuple[object, str]] = {
@@ -127,14 +128,33 @@ def test_one_place_in_two_containers_is_no_conflict() -> None:
         {"name": "a", "env": "X", "file": "f", "containers": ["one"]},
         {"name": "b", "env": "X", "file": "f", "containers": ["two"]},
     ]
-    assert len(parse(requests)) == 2
+    asked = PodRequests(parse(requests))
+    assert [asked.wanted(name).env for name in ("one", "two", "three")] == [(0,), (1,), ()]
+    asked = PodRequests(parse([*requests, {"name": "c", "env": "X"}]))
+    assert asked.wanted("three").env == (2,)
     with pytest.raises(InvalidArgument, match="two requests want env"):
-        parse([*requests, {"name": "c", "env": "X"}])
+        asked.wanted("one")
 
 
-def test_a_status_without_a_request_is_forged() -> None:
+@pytest.mark.parametrize("annotations", [{STATUS: "[]"}, {STATUS: "[]", REQUEST: "[]"}])
+def test_a_status_without_a_request_is_forged(annotations: dict[str, str]) -> None:
     with pytest.raises(InvalidArgument, match="is ours to write"):
-        ours.parse(ObjectMeta(annotations={STATUS: "[]"}))
+        ours.parse(ObjectMeta(annotations=annotations))
+
+
+def test_many_containers_are_too_large() -> None:
+    names = [f"c{index}" for index in range(33)]
+    assert parse([{"name": "a", "containers": names[:32]}])
+    with pytest.raises(TooLarge, match="33 names, over the limit of 32"):
+        parse([{"name": "a", "containers": names}])
+
+
+def test_a_hostile_object_is_refused_in_no_time() -> None:
+    pairs = ",".join(f'"k{index}":1' for index in range(6000))
+    begun = time.process_time()
+    with pytest.raises(InvalidArgument, match="twice in one request"):
+        parse(f'[{{{pairs},"k5999":1}}]')
+    assert time.process_time() - begun < 0.5
 
 
 def test_the_claim_is_in_the_labels() -> None:
