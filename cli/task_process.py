@@ -8,7 +8,9 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from secrets_svc.core.errors import TooLarge
 
@@ -29,23 +31,44 @@ _FORWARDED = (
 _SI_KERNEL = 0x80
 
 
-def run_command(command: Sequence[str], environment: Mapping[bytes, bytes]) -> int:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What signals and core dumps were like at our start; the command gets it back."""
+
+    mask: set[signal.Signals | int]
+    cores: tuple[int, int]
+
+
+@contextmanager
+def signals_held() -> Iterator[Before]:
+    """Hold signals back while something is to be cleaned up; they take effect when the block has ended."""
+    cores = resource.getrlimit(resource.RLIMIT_CORE)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, cores[1]))
+    try:
+        yield Before(set(mask), cores)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def run_command(command: Sequence[str], environment: Mapping[bytes, bytes], before: Before) -> int:
     """Run ``command`` to its end; returns its exit code, or minus the number of the signal that ended it.
 
-    Signals sent to us go on to it. What the terminal sends (Ctrl-C) it has got already, being in our process
-    group. Core dumps and the signal mask are for it as they were for us at our start.
+    Inside :func:`signals_held`. Signals sent to us go on to the command. What the terminal sends (Ctrl-C) it
+    has got already, being in our process group. One that came before it could start ends us instead.
 
     :raises TooLarge: variables and arguments together are more than execve(2) takes.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
-    cores = resource.getrlimit(resource.RLIMIT_CORE)
+    waiting = signal.sigpending() & {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
+    if waiting:
+        return -int(min(waiting))
 
     def restore() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        resource.setrlimit(resource.RLIMIT_CORE, before.cores)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, cores[1]))
     try:
-        # The child is forked from one thread and only resets its mask: preexec_fn is safe here.
+        # The child is forked from one thread and only resets limits and mask: preexec_fn is safe here.
         child = subprocess.Popen(  # noqa: S603  # running what was typed is the point
             command,
             env=dict(environment),
@@ -59,10 +82,7 @@ def run_command(command: Sequence[str], environment: Mapping[bytes, bytes]) -> i
             raise TooLarge("all variables and arguments together are over what Linux takes") from None
         sys.stderr.write(f"secret: {command[0]}: not executable\n")
         return NOT_EXECUTABLE
-    else:
-        return _wait(child)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return _wait(child)
 
 
 def _wait(child: subprocess.Popen[bytes]) -> int:
@@ -80,6 +100,7 @@ def end_like(code: int) -> int:
     """End as the command ended: the exit code to return, or not at all if a signal is to end us too."""
     if code >= 0:
         return code
-    signal.signal(-code, signal.SIG_DFL)
+    if -code not in (signal.SIGKILL, signal.SIGSTOP):  # those two can't be set, nor need they
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
     return 128 - code

@@ -130,5 +130,5 @@ def prompt_hidden(prompt: str) -> SecretValue:
     if not entry:
         raise InvalidArgument('nothing was typed (an empty value: "-f /dev/null")')
     if len(entry) >= _MAX_LINE:
-        raise InvalidArgument("a terminal hands over no more than 4095 bytes of a line; use -f FILE")
+        raise InvalidArgument("a terminal hands over fewer than 4094 bytes of a line whole; use -f FILE")
     return SecretValue(entry)

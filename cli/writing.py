@@ -43,10 +43,10 @@ class Sources:
 
         :raises InvalidArgument: contradictions, a missing or illegal name, a value as argument.
         """
+        if self.refused is not None or "=" in (self.name or ""):  # NAME=VALUE, as other tools have it
+            refuse_argument(self.usage.partition("=")[0] + _scope_words(self.scope))
         if self.name is not None:
             validate_name(self.name)
-        if self.refused is not None:
-            refuse_argument(self.usage + _scope_words(self.scope))
         if self.env_file is None and self.name is None:
             raise InvalidArgument(f'a name is missing; type "secret {self.command} NAME"')
         if self.env_file is not None and (

@@ -65,7 +65,7 @@ def run(
     """
     from cli.context import load_context
     from cli.task_files import task_folder
-    from cli.task_process import end_like, run_command
+    from cli.task_process import end_like, run_command, signals_held
 
     settings = load_context(context)
     task = _task(env or [], file or [], pod, container)
@@ -73,10 +73,10 @@ def run(
     secrets = _read(settings, task, scope)
     for name in secrets.absent:
         sys.stderr.write(f'note: optional secret "{name}" is absent\n')
-    with task_folder(secrets.files, os.environ) as (folder, in_memory):
+    with signals_held() as before, task_folder(secrets.files, os.environ) as (folder, in_memory):
         if not in_memory:
             sys.stderr.write("note: there is no folder in memory here; the files are on a disk meanwhile\n")
-        code = run_command(command, _environment(secrets, folder))
+        code = run_command(command, _environment(secrets, folder), before)
     return end_like(code)
 
 
@@ -100,21 +100,40 @@ def _task(env: list[str], file: list[str], pod: Path | None, container: str | No
 def _env_request(text: str) -> Any:
     from injector.dialects.ours import default_env, validate_env
     from injector.requests import SecretRequest
-    from secrets_svc.core.secret import validate_name
 
-    name, equals, variable = text.partition("=")
-    validate_name(name)
-    return SecretRequest(name, env=validate_env(variable) if equals else default_env(name))
+    name, variable = _split(text, "--env")
+    if variable is None:
+        return SecretRequest(name, env=default_env(name))
+    try:
+        return SecretRequest(name, env=validate_env(variable))
+    except InvalidArgument:
+        # What stands there may be a value, typed as other tools have it: it isn't repeated.
+        raise InvalidArgument(
+            f"--env {name}=…: what follows is the name of a variable (letters, digits and '_'), not a value"
+        ) from None
 
 
 def _file_request(text: str) -> Any:
     from injector.dialects.ours import validate_path
     from injector.requests import SecretRequest
+
+    name, path = _split(text, "--file")
+    try:
+        return SecretRequest(name, file=validate_path(path or name))
+    except InvalidArgument:
+        raise InvalidArgument(
+            f"--file {name}=…: what follows is a relative path without '..', where the file is to be"
+        ) from None
+
+
+def _split(text: str, option: str) -> tuple[str, str | None]:
     from secrets_svc.core.secret import validate_name
 
-    name, equals, path = text.partition("=")
-    validate_name(name)
-    return SecretRequest(name, file=validate_path(path) if equals else name)
+    name, equals, place = text.partition("=")
+    try:
+        return validate_name(name), place if equals else None
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{option}: {error.message}") from None
 
 
 def _scope(given: ScopeOptions, context: Context, task: TaskRequest) -> Scope:

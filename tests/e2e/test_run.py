@@ -185,8 +185,8 @@ def test_the_task_does_not_get_our_token_and_the_reading_is_audited(server: Serv
     [
         ((), b"say which secrets"),
         (("--env", "a/b"), b"secret name"),
-        (("--env", "a=1X"), b"env"),
-        (("--file", "a=../x"), b"not allowed"),
+        (("--env", "a=sk-live-1"), b"--env a=\xe2\x80\xa6: what follows is the name of a variable"),
+        (("--file", "a=../sk-live"), b"--file a=\xe2\x80\xa6: what follows is a relative path"),
         (("--env", "a", "--env", "b=A"), b"two requests want env"),
         (("--pod", "/nonexistent.yaml"), b"can't be read"),
         (("--pod", "x", "--env", "a"), b"brings its own request"),
@@ -196,6 +196,43 @@ def test_what_cannot_be_meant_is_refused(server: Server, arguments: tuple[str, .
     done = server.cli("run", *WHERE, *arguments, "--", "true")
     assert done.returncode == 2
     assert text in done.stderr
+    assert b"sk-live" not in done.stderr
+
+
+def test_a_value_typed_as_other_tools_have_it_is_not_repeated(server: Server) -> None:
+    done = server.cli("create", "db-password=hunter2", *WHERE)
+    assert done.returncode == 2
+    assert b"hunter2" not in done.stderr + done.stdout
+
+
+def test_a_command_that_is_killed_ends_us_as_well(server: Server, project: str) -> None:
+    server.create("v", "value", project=project)
+    process = start(server, "-p", project, "--file", "v", "--", "sh", "-c", "kill -KILL $$")
+    process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGKILL
+    assert not leftovers(process.pid)
+
+
+def test_the_command_has_the_core_limit_that_we_had(server: Server, project: str) -> None:
+    server.create("v", "value", project=project)
+    line = f"ulimit -c 64; {sys.executable} -m cli.main run -p {project} --env v -- sh -c 'ulimit -c'"
+    done = subprocess.run(["sh", "-c", line], env=server.environment, capture_output=True, check=True)
+    assert done.stdout == b"64\n"
+
+
+def test_signals_at_any_moment_leave_no_files(server: Server, project: str) -> None:
+    server.create("v", "value", project=project)
+    for number in range(25):
+        process = start(server, "-p", project, "--file", "v", "--", "sleep", "0.05")
+        until = time.monotonic() + 5
+        while not leftovers(process.pid) and process.poll() is None and time.monotonic() < until:
+            pass
+        time.sleep(number * 0.004)
+        for _ in range(30):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.002)
+        process.communicate(timeout=20)
+        assert not leftovers(process.pid), f"in round {number}"
 
 
 def test_without_a_state_folder_there_is_no_reader(server: Server) -> None:
