@@ -43,9 +43,11 @@ def maintained_store(settings_file: Path | None, state: Path | None) -> tuple[St
     :raises Unsupported: it is another service's.
     """
     from secrets_svc.core.maintenance import Maintainable
+    from secrets_svc.runtime.hardening import harden_process
     from secrets_svc.runtime.settings_source import load_settings
     from secrets_svc.runtime.stores import configured_store
 
+    harden_process()
     store = configured_store(load_settings(settings_file, os.environ), chosen_state(settings_file, state))
     if not isinstance(store.backend, Maintainable):
         raise Unsupported(f'store "{store.name}" is looked after by its own service, not from here')
@@ -53,18 +55,17 @@ def maintained_store(settings_file: Path | None, state: Path | None) -> tuple[St
 
 
 @contextmanager
-def audited(settings_file: Path | None, state: Path, action: str) -> Iterator[None]:
+def audited(state: Path, action: str) -> Iterator[None]:
     """Record in the audit file of ``state`` how the block ended."""
     import getpass
     import uuid
 
     from secrets_svc.core.audit import AuditEvent
     from secrets_svc.core.errors import Internal, SecretsError
-    from secrets_svc.runtime.settings_source import load_settings
     from secrets_svc.runtime.stores import open_audit
 
     outcome = Internal.code
-    audit = open_audit(load_settings(settings_file, os.environ), state)
+    audit = open_audit(state)
     try:
         yield
         outcome = "ok"

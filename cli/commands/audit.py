@@ -14,6 +14,7 @@ from cli.context import load_context
 from cli.output import OutputFormat, Table, note
 from cli.parameters import audit_output_option, command
 from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.state_folder import audit_file_of
 
 _HEADINGS = ("AT", "SURFACE", "ACTION", "ACTOR", "OUTCOME", "SECRETS", "REQUEST")
 
@@ -80,7 +81,7 @@ def _path(file: str | None, context: str | None) -> Path:
             'no state folder is known: this reads the audit file of a "secret serve all" on this machine; '
             "name one with --file"
         )
-    return Path(state) / "audit.jsonl"
+    return audit_file_of(Path(state))
 
 
 def _print(events: list[dict[str, Any]], form: OutputFormat, table: Table) -> None:

@@ -27,7 +27,7 @@ def backup(
     Example: secret backup /media/safe/secrets-2030-01-31.tar
     """
     store, backend = maintained_store(settings, state)
-    with audited(settings, store.state, "backup"):
+    with audited(store.state, "backup"):
         report = backend.backup(store.settings, state=store.state, target=target.absolute())
     typer.echo(f"{report.secrets} secrets saved to {report.target} ({report.size} bytes)")
     note(report.notice)

@@ -33,7 +33,7 @@ def rotate(settings: SettingsFile = None, state: StateFolder = None) -> int:
         if watched:
             sys.stderr.write(f"\r{done} of {total} sealed anew")
 
-    with audited(settings, store.state, "rotate"):
+    with audited(store.state, "rotate"):
         report = backend.rotate_keys(store.settings, state=store.state, progress=progress)
     if watched:
         sys.stderr.write("\n")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import options
-from cli.maintenance import SettingsFile, StateFolder, maintained_store
+from cli.maintenance import SettingsFile, StateFolder, audited, maintained_store
 
 app = options.new_app()
 
@@ -27,4 +27,6 @@ def restore(
     """
     store, backend = maintained_store(settings, state)
     report = backend.restore(source.absolute(), state=store.state)
+    with audited(store.state, "restore"):
+        pass  # what was brought back has an audit file from now on
     typer.echo(f"{report.secrets} secrets brought back to {report.state}")

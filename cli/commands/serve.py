@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import options
-from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.errors import InvalidArgument, SecretsError
 
 if TYPE_CHECKING:
     from cli.serving.all import Running
@@ -80,27 +80,42 @@ def _with_namespaces(settings: Settings, pairs: list[str]) -> Settings:
 
 
 def _announce(running: Running, context_name: str) -> None:
-    from cli.context import Context, config_path, read_configuration, save_context
-
     lines = [
         f"API       {running.endpoint}",
         f"webhook   {running.injector}  (admissions are answered; there is no cluster behind this)",
         f"state     {running.state}",
     ]
     if context_name:
-        current = read_configuration(config_path()).current
-        save_context(
-            context_name,
-            Context(
-                endpoint=running.endpoint,
-                token_file=str(running.token_file),
-                injector=running.injector,
-                injector_ca=str(running.injector_ca) if running.injector_ca else None,
-                state=str(running.state),
-                organization=running.organization,
-            ),
-            make_current=current is None,
-        )
-        hint = "secret list" if current in (None, context_name) else f"secret list --context {context_name}"
-        lines.append(f'context   "{context_name}" written: in another terminal type  {hint}')
+        try:
+            lines.append(_write_context(running, context_name))
+        except (SecretsError, OSError) as error:
+            reason = error.message if isinstance(error, SecretsError) else "it can't be written"
+            lines.append(f'context   not written: {reason}; --write-context "" leaves it out')
     typer.echo("\n".join([*lines, "ready; Ctrl-C stops"]), err=True)
+
+
+def _write_context(running: Running, name: str) -> str:
+    """Write how to reach this server; the line that says so.
+
+    What the user put beside it stays, and a context of another server isn't taken over.
+    """
+    from cli.context import Context, config_path, read_configuration, save_context
+
+    known = read_configuration(config_path())
+    state = str(running.state)
+    taken = {each for each, context in known.contexts.items() if context.state not in (None, state)}
+    name = next(each for each in (name, *(f"{name}-{n}" for n in range(2, 10_000))) if each not in taken)
+    old = known.contexts.get(name, Context())
+    context = Context(
+        endpoint=running.endpoint,
+        token_file=str(running.token_file),
+        injector=running.injector,
+        injector_ca=str(running.injector_ca) if running.injector_ca else None,
+        state=state,
+        organization=running.organization,
+        project=old.project,
+        domain=old.domain,
+    )
+    save_context(name, context, make_current=known.current is None)
+    hint = "secret list" if known.current in (None, name) else f"secret list --context {name}"
+    return f'context   "{name}" written: in another terminal type  {hint}'

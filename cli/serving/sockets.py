@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.runtime.certificates import CertificateFiles
+
+log = logging.getLogger(__name__)
 
 #: Seconds that requests under way get to finish when the server stops.
 GRACE = 10
@@ -206,4 +209,7 @@ async def serve_together(
 async def _renew_for_ever(renew: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(RENEWAL_INTERVAL)
-        renew()
+        try:
+            renew()
+        except Exception as error:  # the next look may fare better; stopping would let it run out
+            log.error("unforeseen %s while looking after certificates", type(error).__name__)

@@ -12,6 +12,30 @@ from pathlib import Path
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 
 LOCK_FILE = "lock"
+AUDIT_FILE = "audit.jsonl"
+#: Has the path of the audit file, where the settings put it elsewhere.
+_AUDIT_POINTER = "audit-file"
+
+
+def audit_file_of(state: Path) -> Path:
+    """The audit file of the server whose state folder this is."""
+    try:
+        named = (state / _AUDIT_POINTER).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        named = ""
+    return Path(named) if named.startswith("/") else state / AUDIT_FILE
+
+
+def remember_audit_file(state: Path, file: Path | None) -> None:
+    """So that other commands on this machine find it; ``None``: it is where it always is."""
+    pointer = state / _AUDIT_POINTER
+    try:
+        pointer.unlink(missing_ok=True)
+        if file is not None:
+            pointer.touch(mode=0o600)
+            pointer.write_text(f"{file.absolute()}\n", encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"file {pointer} can't be written") from error
 
 
 def private_folder(path: Path) -> Path:

@@ -76,7 +76,7 @@ def _is_good(files: CertificateFiles, ca_file: Path, hosts: tuple[str, ...]) -> 
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         key = serialization.load_pem_private_key(files.key.read_bytes(), None)
         leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_file.read_bytes()))
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, OSError):
         return False
     fits = key.public_key() == leaf.public_key()
     return fits and set(names) == set(_names(hosts)) and leaf.not_valid_after_utc - _now() > RENEW_BEFORE
@@ -89,7 +89,7 @@ def _load_ca(key_file: Path, cert_file: Path) -> tuple[ec.EllipticCurvePrivateKe
     try:
         key = serialization.load_pem_private_key(read_private(key_file, "the CA's key"), None)
         ca = x509.load_pem_x509_certificate(cert_file.read_bytes())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OSError):
         raise unusable from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != ca.public_key():
         raise unusable

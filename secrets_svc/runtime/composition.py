@@ -12,7 +12,7 @@ from secrets_svc.core.audit import AuditEvent, AuditSink
 from secrets_svc.core.errors import InvalidArgument, SecretsError
 from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.state_folder import private_folder
+from secrets_svc.core.state_folder import private_folder, remember_audit_file
 from secrets_svc.data.writing import ValidatedWriter
 from secrets_svc.edges.rest.app import build_app
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
@@ -45,7 +45,8 @@ def build_service(settings: Settings, state: Path) -> Service:
     private_folder(state)
     with ExitStack() as undo:
         metrics = Metrics()
-        audit_file = open_audit(settings, state)
+        remember_audit_file(state, settings.audit.file)
+        audit_file = open_audit(state)
         undo.callback(audit_file.close)
         audit = CountingSink(audit_file, metrics)
         store = configured_store(settings, state)
@@ -79,7 +80,10 @@ def _authenticator(settings: Settings, state: Path) -> TokenAuthenticator:
         field = f"authentication.tokens[{index}].token_file"
         if entry.principal in tokens:
             raise InvalidArgument(f'{field}: principal "{entry.principal}" has a token already')
-        tokens[entry.principal] = read_token(entry.token_file, field)
+        token = read_token(entry.token_file, field)
+        if token in tokens.values():
+            raise InvalidArgument(f"{field}: another principal has the same token; each needs one of its own")
+        tokens[entry.principal] = token
     return TokenAuthenticator(tokens)
 
 

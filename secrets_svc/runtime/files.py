@@ -13,8 +13,9 @@ from secrets_svc.core.value import SecretValue
 
 def default_state_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
     """``secrets-svc`` below ``XDG_STATE_HOME`` (XDG Base Directory Specification), else ~/.local/state."""
-    base = environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "secrets-svc"
+    base = environ.get("XDG_STATE_HOME", "")
+    folder = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
+    return folder / "secrets-svc"
 
 
 def read_private(path: Path, field: str) -> bytes:

@@ -50,7 +50,7 @@ def open_laptop(state: Path) -> Iterator[Laptop]:
     if not state.is_dir():
         raise Unavailable(f'there is no state folder {state}; "secret serve all" makes one')
     settings = Settings()
-    audit = open_audit(settings, state)
+    audit = open_audit(state)
     try:
         reading = configured_store(settings, state).open_reading(deadline=DEADLINE)
         try:

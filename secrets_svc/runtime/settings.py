@@ -6,9 +6,9 @@ Each field says what it means, its unit, and why that default; the reference pag
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.policy import Role
@@ -32,6 +32,17 @@ def _address(text: str) -> str:
     return text
 
 
+def _path(path: Path) -> Path:
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        expanded = path
+    if not expanded.is_absolute():
+        raise ValueError("must be an absolute path, or begin with ~")
+    return expanded
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_path)]
 Label = Annotated[str, AfterValidator(_label)]
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -50,8 +61,8 @@ class ServerSettings(Group):
         description="HOST:PORT. Loopback by default: a token never crosses a network in clear. Any other "
         "address needs tls_cert and tls_key.",
     )
-    tls_cert: Path | None = Field(None, description="PEM file with the certificate chain.")
-    tls_key: Path | None = Field(None, description="PEM file with its private key, mode 0600.")
+    tls_cert: AbsolutePath | None = Field(None, description="PEM file with the certificate chain.")
+    tls_key: AbsolutePath | None = Field(None, description="PEM file with its private key, mode 0600.")
     body_deadline: float = Field(
         10.0, gt=0, le=120, description="Seconds in which a request body must have arrived."
     )
@@ -63,7 +74,7 @@ class ServerSettings(Group):
 class StateSettings(Group):
     """What lasts on this machine."""
 
-    folder: Path | None = Field(
+    folder: AbsolutePath | None = Field(
         None,
         description="Folder of the embedded store, keys, tokens and audit file, mode 0700. By default "
         "secrets-svc below XDG_STATE_HOME (~/.local/state).",
@@ -82,7 +93,7 @@ class TokenSettings(Group):
     """A caller of the API."""
 
     principal: str = Field(min_length=1, max_length=128, description="Who has it; bindings name it.")
-    token_file: Path = Field(
+    token_file: AbsolutePath = Field(
         description="File with the token, mode 0600, of 32 characters or more, e.g. from "
         "head -c 32 /dev/urandom | base64"
     )
@@ -123,15 +134,21 @@ class NamespaceSettings(Group):
     project: Label | None = Field(None, description="Its project.")
     domain: Label | None = Field(None, description="Its domain.")
 
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.project is None and self.domain is None:
+            raise ValueError("must name a project, a domain or both: nothing would be the whole organization")
+        return self
+
 
 class InjectorSettings(Group):
     """The admission webhook."""
 
     listen: Address = Field("127.0.0.1:8471", description="HOST:PORT; always TLS.")
-    tls_cert: Path | None = Field(
+    tls_cert: AbsolutePath | None = Field(
         None, description="PEM file with the certificate chain; without it one is made in the state folder."
     )
-    tls_key: Path | None = Field(None, description="PEM file with its private key, mode 0600.")
+    tls_key: AbsolutePath | None = Field(None, description="PEM file with its private key, mode 0600.")
     deadline: float = Field(
         5.0,
         gt=0,
@@ -156,7 +173,9 @@ class InjectorSettings(Group):
 class AuditSettings(Group):
     """The audit file."""
 
-    file: Path | None = Field(None, description="By default audit.jsonl in the state folder; mode 0600.")
+    file: AbsolutePath | None = Field(
+        None, description="By default audit.jsonl in the state folder; mode 0600."
+    )
 
 
 class LoggingSettings(Group):

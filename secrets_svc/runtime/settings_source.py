@@ -34,6 +34,7 @@ def load_settings(file: Path | None, environ: Mapping[str, str]) -> Settings:
     for name in sorted(environ):
         if name.upper().startswith(PREFIX) and name != FILE_VARIABLE:
             _overlay(tree, name, environ[name])
+    _complete_local_store(tree)
     return parse_model(Settings, tree, f"settings file {named}" if named else "settings")
 
 
@@ -47,6 +48,13 @@ def parse_model(model: type[M], tree: Mapping[str, Any], source: str) -> M:
     except ValidationError as error:
         faults = "; ".join(_fault(model, fault) for fault in error.errors(include_input=False)[:5])
         raise InvalidArgument(f"{source}: {faults}") from None
+
+
+def _complete_local_store(tree: dict[str, Any]) -> None:
+    """One setting of the store that is there by default need not repeat which backend it is."""
+    stores = tree.get("stores")
+    if isinstance(stores, dict) and list(stores) == ["local"] and isinstance(stores["local"], dict):
+        stores["local"].setdefault("backend", "local")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from typing import Any
 from secrets_svc.backends import registry
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.ports import Backend, SecretWriter
+from secrets_svc.core.state_folder import audit_file_of
 from secrets_svc.data.reading import ReadingOptions, ScopedReading
 from secrets_svc.runtime.audit_file import AuditFile
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.settings_source import parse_model
-
-AUDIT_FILE = "audit.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,6 @@ def configured_store(settings: Settings, state: Path) -> Store:
     return Store(name, backend, parse_model(backend.settings_model, own, f"stores.{name}"), state)
 
 
-def open_audit(settings: Settings, state: Path) -> AuditFile:
-    """The audit file of the settings, opened for appending."""
-    return AuditFile(settings.audit.file or state / AUDIT_FILE)
+def open_audit(state: Path) -> AuditFile:
+    """The audit file of the server whose state folder this is, opened for appending."""
+    return AuditFile(audit_file_of(state))

@@ -25,24 +25,24 @@ class LocalBackend:
 
     def open_writer(self, settings: LocalSettings, *, state: Path) -> LocalWriter:
         """Holds the key that signs and the one that seals; makes the store if there is none."""
-        folder = settings.folder or state
-        set_up(folder)
-        return LocalWriter(open_database(folder, readonly=False, busy_timeout=settings.busy_timeout))
+        set_up(state)
+        return LocalWriter(open_database(state, readonly=False, busy_timeout=settings.busy_timeout))
 
     def open_reader(self, settings: LocalSettings, *, state: Path) -> LocalReader:
         """Holds the key that opens, on a read-only connection; makes nothing."""
-        folder = settings.folder or state
-        return LocalReader(open_database(folder, readonly=True, busy_timeout=settings.busy_timeout))
+        return LocalReader(open_database(state, readonly=True, busy_timeout=settings.busy_timeout))
 
     def rotate_keys(
         self, settings: LocalSettings, *, state: Path, progress: Progress | None = None
     ) -> RotationReport:
         """See :class:`secrets_svc.core.maintenance.Maintainable`."""
-        return rotate(settings.folder or state, progress=progress)
+        del settings
+        return rotate(state, progress=progress)
 
     def backup(self, settings: LocalSettings, *, state: Path, target: Path) -> BackupReport:
         """See :class:`secrets_svc.core.maintenance.Maintainable`."""
-        return backup(settings.folder or state, target)
+        del settings
+        return backup(state, target)
 
     def restore(self, source: Path, *, state: Path) -> RestoreReport:
         """See :class:`secrets_svc.core.maintenance.Maintainable`."""
