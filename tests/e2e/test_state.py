@@ -396,3 +396,49 @@ def test_no_core_is_dumped_and_nobody_looks_inside(launch: Launch) -> None:
         with pytest.raises(PermissionError):
             Path(f"/proc/{server.pid}/environ").read_bytes()
     assert Path(f"/proc/{server.pid}/environ").stat().st_uid == 0
+
+
+def test_contexts_keep_what_the_user_put_there_and_are_not_taken_over(launch: Launch) -> None:
+    first = launch().start()
+    config = Path(first.environment["SECRET_CONFIG"])
+    config.write_text(config.read_text() + 'project = "mine"\n')
+    assert first.stop() == 0
+    first.start()
+    assert 'project = "mine"' in config.read_text()
+    second = launch("", folder="second", SECRET_CONFIG=str(config)).start()
+    assert second.stop() == 0
+    assert '[contexts."local-2"]' in config.read_text()
+    assert first.cli("list", "--org-wide").returncode == 0
+
+
+def test_a_broken_cli_configuration_stops_no_server(launch: Launch) -> None:
+    server = launch()
+    server.prepare()
+    config = Path(server.environment["SECRET_CONFIG"])
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("this is no TOML [")
+    server.start()
+    assert "context   not written" in server.log
+    assert config.read_text() == "this is no TOML ["
+
+
+def test_two_principals_with_one_token_stop_the_start(launch: Launch, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("x" * 40)
+    file.chmod(0o600)
+    tokens = "".join(
+        f'[[authentication.tokens]]\nprincipal = "{name}"\ntoken_file = "{file}"\n' for name in ("a", "b")
+    )
+    code, errors = launch(tokens).fails_to_start()
+    assert code == 2
+    assert "authentication.tokens[1].token_file: another principal has the same token" in errors
+
+
+def test_another_audit_file_is_found_by_run_and_audit(launch: Launch, tmp_path: Path) -> None:
+    server = launch(f'[audit]\nfile = "{tmp_path / "elsewhere.jsonl"}"\n').start()
+    server.create("v", "value", project="p")
+    assert server.cli("run", "-p", "p", "--env", "v", "--", "true").returncode == 0
+    shown = server.cli("audit").stdout
+    assert b"create" in shown
+    assert b"run" in shown
+    assert not (server.state / "audit.jsonl").exists()

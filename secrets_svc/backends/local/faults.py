@@ -34,6 +34,8 @@ class Translated:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, UnicodeDecodeError):  # a damaged name in what SQLite would have said
+            raise damaged(self._file) from error
         if isinstance(error, sqlite3.Error):
             raise _of_sqlite(error, self._file, self._place) from error
         if isinstance(error, OSError):

@@ -225,3 +225,25 @@ def test_every_setting_says_what_it_means() -> None:
         return silent
 
     assert walk(Settings, "") == []
+
+
+def test_one_setting_of_the_default_store_needs_no_backend_beside_it() -> None:
+    settings = load_settings(None, {"SECRETS_SVC_STORES__LOCAL__BUSY_TIMEOUT": "7"})
+    assert settings.stores == {"local": {"busy_timeout": "7", "backend": "local"}}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "text"),
+    [
+        ("SECRETS_SVC_STATE__FOLDER", "relative/folder", "state.folder: .*must be an absolute path"),
+        ("SECRETS_SVC_INJECTOR__NAMESPACES", '{"all": {}}', "must name a project, a domain or both"),
+    ],
+)
+def test_what_would_mean_something_else_is_refused(variable: str, value: str, text: str) -> None:
+    with pytest.raises(InvalidArgument, match=text):
+        load_settings(None, {variable: value})
+
+
+def test_a_tilde_is_the_home_folder() -> None:
+    settings = load_settings(None, {"SECRETS_SVC_STATE__FOLDER": "~/mine"})
+    assert settings.state.folder == Path("~/mine").expanduser()

@@ -124,13 +124,6 @@ def test_several_start_at_once(tmp_path: Path, new_store: Callable[[Path], Any])
         assert store.read(store.reader(), "name") == b"value"
 
 
-def test_the_folder_can_be_set(tmp_path: Path) -> None:
-    settings = BACKEND.settings_model(folder=tmp_path / "elsewhere")
-    BACKEND.open_writer(settings, state=tmp_path / "state").close()
-    assert (tmp_path / "elsewhere" / "secrets.db").exists()
-    assert not (tmp_path / "state").exists()
-
-
 def test_settings_refuse_what_they_do_not_know() -> None:
     with pytest.raises(ValidationError) as refused:
         BACKEND.settings_model(fodler="some-private-input")
