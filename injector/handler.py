@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import msgspec
 
@@ -31,6 +30,7 @@ from injector.review import (
 )
 from injector.trust import Proof, prove_scope
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
+from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import (
     Changed,
     DeadlineExceeded,
@@ -50,8 +50,9 @@ _V1 = "admission.k8s.io/v1"
 #: Tries, when a secret is written between being resolved and being read.
 _ATTEMPTS = 4
 
-#: Requests of a pod up to which their outcome is remembered.
-_MAX_REMEMBERED = 16
+#: Outcomes are weighed by their requests, and by this for what their plans keep (some 100 kB at most).
+OUTCOME_WEIGHT = 64
+MAX_OUTCOMES = 32_768
 
 #: For each name of the requests what it resolved to and what is staged; ``None`` where it is absent.
 Hits = tuple[Resolved | None, ...]
@@ -101,6 +102,8 @@ class AdmissionHandler:
         self._proofs = tuple(proofs)
         self._audit = audit
         self._deadline = deadline
+        self._outcomes: WeightedCache[tuple[PodRequests, Hits, StagedHits, str], Outcome]
+        self._outcomes = WeightedCache(MAX_OUTCOMES)
 
     def answer(self, body: bytes) -> bytes | Awaitable[bytes]:
         """The AdmissionReview that answers the one in ``body``; an awaitable where that takes waiting.
@@ -200,9 +203,10 @@ class AdmissionHandler:
         return tuple(await asyncio.gather(*map(stage, hits)))
 
     def _let_in(self, admission: Admission, hits: Hits, staged: StagedHits) -> bytes:
-        requests, store = admission.requests, self._reading.store
-        small = len(requests) <= _MAX_REMEMBERED
-        outcome = (_remembered if small else outcome_of)(requests, hits, staged, store)
+        key = (admission.requests, hits, staged, self._reading.store)
+        outcome = self._outcomes.get(key)
+        if outcome is None:
+            outcome = self._outcomes.put(key, outcome_of(*key), OUTCOME_WEIGHT + len(admission.requests))
         if outcome.unfit is not None:
             unfit, error = outcome.unfit
             raise self._refused(error, admission, [unfit])
@@ -275,9 +279,6 @@ def outcome_of(requests: PodRequests, hits: Hits, staged: StagedHits, store: str
             unfit = (request, error)
     plan = PatchPlan(requests, names, status_text(requests, hits, store))
     return Outcome(plan, tuple(audit), tuple(absent), unfit)
-
-
-_remembered = lru_cache(maxsize=256)(outcome_of)
 
 
 def status_text(requests: PodRequests, hits: Hits, store: str) -> str:

@@ -16,16 +16,13 @@ from injector.keys import DATA_KEY, FILES, STATUS, VOLUME
 from injector.layout import Layout, Share, is_ours
 from injector.requests import PodRequests
 from injector.review import EnvVar, Pod, SecretProjection, Volume, VolumeMount
+from secrets_svc.core.caches import WeightedCache
 
 _ENCODE = msgspec.json.Encoder().encode
 _STATUS_PATH = "/metadata/annotations/" + STATUS.replace("~", "~0").replace("/", "~1")
 _VOLUMES_PATH = "/spec/volumes"
-#: Fragments that one plan keeps; pods have few containers.
-_MAX_FRAGMENTS = 64
-
-#: Whole patches that one plan keeps, by the shape of the pod, and bytes of the largest.
-_MAX_PATCHES = 8
-_MAX_PATCH_KEPT = 16_384
+#: Bytes of fragments and of whole patches that one plan keeps.
+_MAX_KEPT = 65_536
 
 #: One file in a volume: staged Secret, path, mode.
 Item = tuple[str, str, int | None]
@@ -44,9 +41,9 @@ class PatchPlan:
         self._staged = tuple(staged)
         self.status = status
         self.status_op = _add(_STATUS_PATH, _ENCODE(status))
-        self._fragments: dict[tuple[object, ...], bytes] = {}
-        self._env: dict[tuple[int, ...], _Env] = {}
-        self.patches: dict[tuple[object, ...], bytes] = {}
+        self._fragments: WeightedCache[tuple[object, ...], bytes] = WeightedCache(_MAX_KEPT)
+        self._env: WeightedCache[tuple[int, ...], _Env] = WeightedCache(1024)
+        self.patches: WeightedCache[tuple[object, ...], bytes] = WeightedCache(_MAX_KEPT)
 
     def present(self, indexes: tuple[int, ...]) -> bool:
         """Whether any of these requests has something to give."""
@@ -58,8 +55,7 @@ class PatchPlan:
         if known is None:
             pairs = ((self._requests[index].env, self._staged[index]) for index in indexes)
             known = tuple((name, secret) for name, secret in pairs if name is not None and secret is not None)
-            if len(self._env) < _MAX_FRAGMENTS:
-                self._env[indexes] = known
+            self._env.put(indexes, known, len(known) + 1)
         return known
 
     def items(self, indexes: tuple[int, ...]) -> tuple[Item, ...]:
@@ -81,7 +77,7 @@ class PatchPlan:
                 block = _add(path, b"[" + b",".join(entries) + b"]")
             else:
                 block = b",".join(_add(path + "/0", entry) for entry in reversed(entries))
-            self._keep(key, block)
+            self._fragments.put(key, block, len(block))
         return block
 
     def mount_op(self, path: str, number: int, whole: bool) -> bytes:
@@ -91,7 +87,7 @@ class PatchPlan:
         if op is None:
             entry = _ENCODE({"name": f"{VOLUME}{number}", "mountPath": FILES, "readOnly": True})
             op = _add(path, b"[" + entry + b"]") if whole else _add(path + "/-", entry)
-            self._keep(key, op)
+            self._fragments.put(key, op, len(op))
         return op
 
     def volume_entry(self, number: int, indexes: tuple[int, ...], default_mode: int) -> bytes:
@@ -102,22 +98,18 @@ class PatchPlan:
             sources = [_source(item) for item in self.items(indexes)]
             projected = {"defaultMode": default_mode, "sources": sources}
             entry = _ENCODE({"name": f"{VOLUME}{number}", "projected": projected})
-            self._keep(key, entry)
+            self._fragments.put(key, entry, len(entry))
         return entry
-
-    def _keep(self, key: tuple[object, ...], fragment: bytes) -> None:
-        if len(self._fragments) < _MAX_FRAGMENTS:
-            self._fragments[key] = fragment
 
 
 def build_patch(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
     """The patch as base64, empty where the pod is as it should be already."""
-    known = plan.patches.get(layout.shape) if layout.shape is not None else None
+    if layout.shape is None:
+        return _build(pod, layout, plan)
+    known = plan.patches.get(layout.shape)
     if known is None:
-        known = _build(pod, layout, plan)
-        small = len(known) <= _MAX_PATCH_KEPT and len(plan.patches) < _MAX_PATCHES
-        if small and layout.shape is not None:
-            plan.patches[layout.shape] = known
+        patch = _build(pod, layout, plan)
+        known = plan.patches.put(layout.shape, patch, len(patch))
     return known
 
 

@@ -14,14 +14,13 @@ from typing import Any
 from injector.keys import DOMAIN_LABEL, PROJECT, REQUEST, STATUS
 from injector.requests import Claim, PodRequests, SecretRequest
 from injector.review import ObjectMeta
+from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import InvalidArgument, TooLarge
 from secrets_svc.core.scope import shown, validate_label
 from secrets_svc.core.secret import validate_name
 
 #: Characters of the annotation; the API server takes 256 KiB for all annotations of an object together.
 MAX_ANNOTATION = 65_536
-#: Characters up to which what an annotation says is remembered: hostile ones shall not fill the memory.
-_MAX_REMEMBERED = 2048
 #: Requests in one annotation, and containers named in one request.
 MAX_REQUESTS = 256
 MAX_CONTAINERS = 32
@@ -60,7 +59,7 @@ def parse(metadata: ObjectMeta) -> PodRequests | None:
     elif len(text) > MAX_ANNOTATION:
         raise TooLarge(f"annotation {REQUEST} has {len(text)} characters, over the limit of {MAX_ANNOTATION}")
     else:
-        requests = _parse_small(text) if len(text) <= _MAX_REMEMBERED else _parse_text(text)
+        requests = _PARSED.get(text) or _PARSED.put(text, _parse_text(text), len(text))
     if not requests:
         _refuse_status(metadata)
         return None
@@ -88,9 +87,8 @@ def _claim(project: str | None, domain: str | None) -> Claim:
     return Claim(project, domain)
 
 
-@lru_cache(maxsize=256)
-def _parse_small(text: str) -> PodRequests:
-    return _parse_text(text)
+#: What annotations say, weighed by their characters: hostile ones shall not fill the memory.
+_PARSED: WeightedCache[str, PodRequests] = WeightedCache(1_048_576)
 
 
 def _parse_text(text: str) -> PodRequests:

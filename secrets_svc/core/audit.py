@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
+from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef
 
@@ -84,14 +85,15 @@ def _text(value: Any) -> str:
 
 
 def _secrets_text(secrets: tuple[AuditSecret, ...]) -> str:
-    return (_remembered if len(secrets) <= 16 else _text_of)(secrets)
+    known = _TEXTS.get(secrets)
+    if known is None:
+        text = _encode([_secret_entry(secret) for secret in secrets])
+        known = _TEXTS.put(secrets, text, len(secrets))
+    return known
 
 
-def _text_of(secrets: tuple[AuditSecret, ...]) -> str:
-    return _encode([_secret_entry(secret) for secret in secrets])
-
-
-_remembered = lru_cache(maxsize=1024)(_text_of)
+#: By the secrets of an event, weighed by their number.
+_TEXTS: WeightedCache[tuple[AuditSecret, ...], str] = WeightedCache(8192)
 
 
 def _secret_entry(secret: AuditSecret) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
+from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import Changed, DeadlineExceeded, SecretsError
 from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion
 from secrets_svc.core.scope import Scope, precedence_chain
@@ -33,16 +33,17 @@ class Candidates:
 
 def candidates_for(scope: Scope, names: tuple[str, ...]) -> Candidates:
     """Where ``names`` are looked for on behalf of ``scope``."""
-    return (_remembered if len(names) <= 16 else _candidates_for)(scope, names)
+    known = _CANDIDATES.get((scope, names))
+    if known is None:
+        chain = precedence_chain(scope)
+        by_name = tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
+        fresh = Candidates(by_name, tuple(ref for refs in by_name for ref in refs))
+        known = _CANDIDATES.put((scope, names), fresh, len(names))
+    return known
 
 
-def _candidates_for(scope: Scope, names: tuple[str, ...]) -> Candidates:
-    chain = precedence_chain(scope)
-    by_name = tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
-    return Candidates(by_name, tuple(ref for refs in by_name for ref in refs))
-
-
-_remembered = lru_cache(maxsize=1024)(_candidates_for)
+#: Weighed by the number of names; about 1.5 kB each.
+_CANDIDATES: WeightedCache[tuple[Scope, tuple[str, ...]], Candidates] = WeightedCache(16_384)
 
 
 def _narrowest(
