@@ -61,11 +61,17 @@ _KEYS = Context._fields
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the configuration lies: $SECRET_CONFIG, or ``secrets-svc/config.toml`` in the XDG folder."""
+    """Where the configuration lies: $SECRET_CONFIG, or ``secrets-svc/config.toml`` in the XDG folder.
+
+    :raises InvalidArgument: neither is set, and this user has no home folder.
+    """
     if named := environ.get("SECRET_CONFIG"):
         return Path(named)
     base = environ.get("XDG_CONFIG_HOME", "")
-    folder = Path(base) if base.startswith("/") else Path.home() / ".config"
+    try:
+        folder = Path(base) if base.startswith("/") else Path.home() / ".config"
+    except RuntimeError:  # a user that isn't in passwd(5), as in many containers
+        raise InvalidArgument("there is no home folder for the configuration: set SECRET_CONFIG") from None
     return folder / "secrets-svc" / "config.toml"
 
 

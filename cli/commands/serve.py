@@ -12,6 +12,7 @@ from cli import options
 from secrets_svc.core.errors import InvalidArgument, SecretsError
 
 if TYPE_CHECKING:
+    from cli.context import Context
     from cli.serving.all import Running
     from secrets_svc.runtime.settings import Settings
 
@@ -103,8 +104,10 @@ def _write_context(running: Running, name: str) -> str:
 
     known = read_configuration(config_path())
     state = str(running.state)
-    taken = {each for each, context in known.contexts.items() if context.state not in (None, state)}
-    name = next(each for each in (name, *(f"{name}-{n}" for n in range(2, 10_000))) if each not in taken)
+    taken = {each for each, context in known.contexts.items() if _is_of_another(context, running)}
+    wanted = name
+    names = (wanted, *(f"{wanted}-{number}" for number in range(2, len(taken) + 3)))
+    name = next(each for each in names if each not in taken)
     old = known.contexts.get(name, Context())
     context = Context(
         endpoint=running.endpoint,
@@ -118,4 +121,12 @@ def _write_context(running: Running, name: str) -> str:
     )
     save_context(name, context, make_current=known.current is None)
     hint = "secret list" if known.current in (None, name) else f"secret list --context {name}"
-    return f'context   "{name}" written: in another terminal type  {hint}'
+    beside = "" if name == wanted else f' ("{wanted}" is another server\'s)'
+    return f'context   "{name}" written{beside}: in another terminal type  {hint}'
+
+
+def _is_of_another(context: Context, running: Running) -> bool:
+    """Whether ``context`` leads to another server: by its state folder, else by its endpoint."""
+    if context.state is not None:
+        return context.state != str(running.state)
+    return context.endpoint not in (None, running.endpoint)

@@ -206,9 +206,9 @@ async def serve_together(
         await asyncio.gather(*(server.stop(GRACE) for server in running))
 
 
-async def _renew_for_ever(renew: Callable[[], None]) -> None:
+async def _renew_for_ever(renew: Callable[[], None], interval: float = RENEWAL_INTERVAL) -> None:
     while True:
-        await asyncio.sleep(RENEWAL_INTERVAL)
+        await asyncio.sleep(interval)
         try:
             renew()
         except Exception as error:  # the next look may fare better; stopping would let it run out

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.state_folder import private_folder
 from secrets_svc.runtime.files import read_private, write_private
 
@@ -51,11 +51,13 @@ def own_certificates(folder: Path, hosts: tuple[str, ...]) -> CertificateFiles:
     """The installation's own CA and server certificate for ``hosts``, made or renewed as need be.
 
     :param folder: made 0700. :param hosts: DNS names and IP addresses.
+    :raises InvalidArgument: a key is open to others, or the CA can't be used.
+    :raises Unavailable: the folder can't be used.
     """
     private_folder(folder)
     files = CertificateFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem")
     ca_key_file, ca_file = folder / "ca.key", folder / "ca.pem"
-    if not (ca_key_file.exists() and ca_file.exists()):
+    if not _are_there(ca_key_file, ca_file):
         ca_key, ca = _make_ca()
         write_private(ca_key_file, _pem(ca_key))
         write_private(ca_file, ca.public_bytes(serialization.Encoding.PEM))
@@ -68,8 +70,15 @@ def own_certificates(folder: Path, hosts: tuple[str, ...]) -> CertificateFiles:
     return files
 
 
+def _are_there(*files: Path) -> bool:
+    try:
+        return all(file.exists() for file in files)
+    except OSError as error:
+        raise Unavailable(f"folder {files[0].parent} can't be looked into") from error
+
+
 def _is_good(files: CertificateFiles, ca_file: Path, hosts: tuple[str, ...]) -> bool:
-    if not (files.cert.exists() and files.key.exists()):
+    if not _are_there(files.cert, files.key):
         return False
     try:
         leaf = x509.load_pem_x509_certificate(files.cert.read_bytes())

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -191,3 +195,40 @@ def test_a_brought_pair_that_does_not_fit_is_refused(folder: Path, tmp_path: Pat
         CertificateFiles(mine.cert, other.key).context()
     with pytest.raises(InvalidArgument, match="can't be used"):
         CertificateFiles(tmp_path / "absent", other.key).context()
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "ca.key", "server.pem", "server.key"])
+def test_a_folder_in_the_place_of_a_file_is_told_of(folder: Path, name: str) -> None:
+    own_certificates(folder, HOSTS)
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(SecretsError, match=re.escape(name)):
+        own_certificates(folder, (*HOSTS, "new.example"))
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_of(folder: Path) -> None:
+    own_certificates(folder, HOSTS)
+    folder.chmod(0o600)
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from secrets_svc.core.errors import Unavailable\n"
+        "from secrets_svc.runtime.certificates import own_certificates\n"
+        "try: own_certificates(Path(sys.argv[1]), ('localhost',))\n"
+        "except Unavailable as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [*without_root_power(), sys.executable, "-c", program, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    folder.chmod(0o700)
+    assert done.stdout == f"folder {folder} can't be looked into\n", done.stderr
+
+
+def without_root_power() -> list[str]:
+    """In front of a command of root's: files' modes count for it as for everybody, setpriv(1)."""
+    if os.geteuid() != 0:
+        return []
+    powers = "-dac_override,-dac_read_search"
+    return ["setpriv", "--bounding-set", powers, "--inh-caps", powers]

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from secrets_svc.core.errors import InvalidArgument, Unavailable
-from secrets_svc.runtime.files import ensure_token, read_private, read_token, write_private
+from secrets_svc.runtime.files import (
+    default_state_folder,
+    ensure_token,
+    read_private,
+    read_token,
+    write_private,
+)
 
 TOKEN = "t0ken-" + "x" * 40
 
@@ -100,3 +106,11 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="can't be written"):
         write_private(tmp_path / "absent" / "file", b"x")
+
+
+@pytest.mark.parametrize("base", [None, "", "relative", "~/state"])
+def test_what_is_no_absolute_state_home_is_ignored(base: str | None) -> None:
+    """As the XDG Base Directory Specification says."""
+    environ = {} if base is None else {"XDG_STATE_HOME": base}
+    assert default_state_folder(environ) == Path.home() / ".local/state/secrets-svc"
+    assert default_state_folder({"XDG_STATE_HOME": "/srv"}) == Path("/srv/secrets-svc")

@@ -230,12 +230,29 @@ def test_every_setting_says_what_it_means() -> None:
 def test_one_setting_of_the_default_store_needs_no_backend_beside_it() -> None:
     settings = load_settings(None, {"SECRETS_SVC_STORES__LOCAL__BUSY_TIMEOUT": "7"})
     assert settings.stores == {"local": {"busy_timeout": "7", "backend": "local"}}
+    assert configured_store(settings, Path("/state")).settings.busy_timeout == 7
+    with pytest.raises(InvalidArgument, match=r"stores\.main\.backend is missing"):
+        configured_store(load_settings(None, {"SECRETS_SVC_STORES__MAIN__BUSY_TIMEOUT": "7"}), Path("/state"))
+
+
+def test_the_local_store_lies_in_the_state_folder_only() -> None:
+    settings = load_settings(None, {"SECRETS_SVC_STORES__LOCAL__FOLDER": "/elsewhere"})
+    with pytest.raises(InvalidArgument, match=r"stores\.local: folder is not a setting"):
+        configured_store(settings, Path("/state"))
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "text"),
     [
         ("SECRETS_SVC_STATE__FOLDER", "relative/folder", "state.folder: .*must be an absolute path"),
+        ("SECRETS_SVC_AUDIT__FILE", "audit.jsonl", "audit.file: .*must be an absolute path, or begin with ~"),
+        ("SECRETS_SVC_SERVER__TLS_CERT", "a/b", "server.tls_cert: .*must be an absolute path"),
+        ("SECRETS_SVC_INJECTOR__TLS_KEY", "", "injector.tls_key: .*must be an absolute path"),
+        (
+            "SECRETS_SVC_AUTHENTICATION__TOKENS",
+            '[{"principal": "a", "token_file": "token"}]',
+            "authentication.tokens.0.token_file: .*must be an absolute path",
+        ),
         ("SECRETS_SVC_INJECTOR__NAMESPACES", '{"all": {}}', "must name a project, a domain or both"),
     ],
 )
