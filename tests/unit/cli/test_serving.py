@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands.serve import _announce
 from cli.context import Context, config_path, load_context, read_configuration, save_context
 from cli.serving.all import Running
 from cli.serving.sockets import _renew_for_ever
 
 MARKER = "s3cr3t-m4rker"
 Told = Callable[..., str]
+
+#: Of Typer's own import, see decision 2.
+pytestmark = pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
 
 
 def running(state: str, port: int = 1) -> Running:
@@ -28,6 +30,7 @@ def running(state: str, port: int = 1) -> Running:
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str]) -> Told:
     """What a server says at its start."""
+    from cli.commands.serve import _announce
 
     def announce(server: Running, name: str = "local") -> str:
         _announce(server, name)
