@@ -15,25 +15,42 @@ LOCK_FILE = "lock"
 AUDIT_FILE = "audit.jsonl"
 #: Has the path of the audit file, where the settings put it elsewhere.
 _AUDIT_POINTER = "audit-file"
+_LONGEST_PATH = 4096
 
 
 def audit_file_of(state: Path) -> Path:
-    """The audit file of the server whose state folder this is."""
+    """The audit file of the server whose state folder this is.
+
+    :raises Unavailable: what names it can't be read. :raises InvalidArgument: that names no file.
+    """
+    pointer = state / _AUDIT_POINTER
     try:
-        named = (state / _AUDIT_POINTER).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        named = ""
-    return Path(named) if named.startswith("/") else state / AUDIT_FILE
+        with pointer.open("rb") as file:
+            named = file.read(_LONGEST_PATH + 1)
+    except FileNotFoundError:
+        return state / AUDIT_FILE
+    except OSError as error:
+        raise Unavailable(f"file {pointer}, which names the audit file, can't be read") from error
+    path = named.removesuffix(b"\n")
+    if not path.startswith(b"/") or len(path) > _LONGEST_PATH or any(byte < 32 for byte in path):
+        raise InvalidArgument(
+            f"file {pointer} has no absolute path of an audit file: the server's next start writes it anew"
+        )
+    return Path(os.fsdecode(path))
 
 
 def remember_audit_file(state: Path, file: Path | None) -> None:
     """So that other commands on this machine find it; ``None``: it is where it always is."""
     pointer = state / _AUDIT_POINTER
+    fresh = pointer.with_name(f".{_AUDIT_POINTER}")
     try:
-        pointer.unlink(missing_ok=True)
-        if file is not None:
-            pointer.touch(mode=0o600)
-            pointer.write_text(f"{file.absolute()}\n", encoding="utf-8")
+        if file is None:
+            pointer.unlink(missing_ok=True)
+            return
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(os.fsencode(file.absolute()) + b"\n")
+        fresh.replace(pointer)  # in one step: "secret run" may look at any time
     except OSError as error:
         raise Unavailable(f"file {pointer} can't be written") from error
 
