@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from injector.delivery.staging import Staged
+from injector.delivery.staging import ValueFacts
 from injector.requests import SecretRequest
 from secrets_svc.core.errors import InvalidArgument, SecretsError, TooLarge
 from secrets_svc.data.limits import MAX_FILE, env_string_excess
 
 
-def misfit(request: SecretRequest, staged: Staged) -> SecretsError | None:
+def misfit(request: SecretRequest, facts: ValueFacts) -> SecretsError | None:
     """Why not, or ``None``: ``InvalidArgument`` for what no variable can hold, ``TooLarge`` for sizes."""
     if request.env is not None:
-        if staged.env_objection is not None:
-            return InvalidArgument(staged.env_objection)
-        excess = env_string_excess(request.env, staged.size)
+        if facts.env_objection is not None:
+            return InvalidArgument(facts.env_objection)
+        excess = env_string_excess(request.env, facts.size)
         if excess > 0:
             return TooLarge(f"as a variable it is {excess} bytes over what Linux takes; ask for it as a file")
-    if request.file is not None and staged.size > MAX_FILE:
-        return TooLarge(f"its {staged.size} bytes are over what a file can hold, {MAX_FILE}")
+    if request.file is not None and facts.size > MAX_FILE:
+        return TooLarge(f"its {facts.size} bytes are over what a file can hold, {MAX_FILE}")
     return None

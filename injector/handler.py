@@ -1,6 +1,7 @@
 """One admission from bytes to bytes: joins the decisions, without network types.
 
-What takes no waiting (an inline store, everything staged) is answered at once, without a task or a timer.
+What takes no waiting (an inline store, everything staged) is answered at once, without a task or a timer, and
+what is answered together shares one look at the store and one write of audit records.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from secrets_svc.core.errors import (
 )
 from secrets_svc.core.ports import Resolved
 from secrets_svc.core.scope import Scope
-from secrets_svc.data.reading import ScopedReading
+from secrets_svc.data.reading import Hits, Moment, ScopedReading
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,8 @@ _ATTEMPTS = 4
 OUTCOME_WEIGHT = 64
 MAX_OUTCOMES = 32_768
 
-#: For each name of the requests what it resolved to and what is staged; ``None`` where it is absent.
-Hits = tuple[Resolved | None, ...]
-StagedHits = tuple[Staged | None, ...]
+#: What is staged for each name of the requests; ``None`` where the name is absent.
+StagedNames = tuple[Staged | None, ...]
 
 
 @dataclass(slots=True)
@@ -78,6 +78,19 @@ class Outcome:
     audit: tuple[AuditSecret, ...]
     warnings: tuple[str, ...] = ()
     unfit: tuple[SecretRequest, SecretsError] | None = None
+
+
+@dataclass(slots=True)
+class Decision:
+    """A decision and the record of it, which is kept before anybody hears of it."""
+
+    uid: str
+    answer: bytes
+    event: AuditEvent
+
+
+#: An AdmissionReview; now or later; or why there is nobody to answer.
+Answered = bytes | Awaitable[bytes] | InvalidArgument
 
 
 class AdmissionHandler:
@@ -102,30 +115,40 @@ class AdmissionHandler:
         self._proofs = tuple(proofs)
         self._audit = audit
         self._deadline = deadline
-        self._outcomes: WeightedCache[tuple[PodRequests, Hits, StagedHits, str], Outcome]
+        self._outcomes: WeightedCache[tuple[PodRequests, StagedNames], Outcome]
         self._outcomes = WeightedCache(MAX_OUTCOMES)
 
-    def answer(self, body: bytes) -> bytes | Awaitable[bytes]:
-        """The AdmissionReview that answers the one in ``body``; an awaitable where that takes waiting.
+    def answer(self, bodies: Sequence[bytes]) -> list[Answered]:
+        """The AdmissionReviews that answer those in ``bodies``, which have all arrived. Never raises."""
+        moment = self._reading.moment()
+        decided = [self._decide(body, moment) for body in bodies]
+        self._record([each for each in decided if isinstance(each, Decision)])
+        return [each.answer if isinstance(each, Decision) else each for each in decided]
 
-        :raises InvalidArgument: ``body`` is none, so that there is nobody to answer.
-        """
-        api_version, request = decode_review(body)
+    def _record(self, decisions: Sequence[Decision]) -> None:
+        """Without a record none of them stands (I5)."""
+        if not decisions:
+            return
+        try:
+            self._audit.record_all([each.event for each in decisions])
+        except Exception as error:
+            for each in decisions:
+                each.answer = _encode_refusal(each.uid, _as_refusal(error, each.uid))
+
+    def _decide(self, body: bytes, moment: Moment) -> Decision | Awaitable[bytes] | InvalidArgument:
+        try:
+            api_version, request = decode_review(body)
+        except InvalidArgument as error:
+            return error
         if api_version != _V1:
-            return encode_refusal(
-                api_version[:64],
-                request.uid,
-                status=400,
-                reason=InvalidArgument.code,
-                message=f"invalid_argument: only {_V1} is taken here: set admissionReviewVersions: [v1]",
-            )
+            return _refuse_version(api_version[:64], request)
         try:
             admission = self._open(request)
             if admission is None:
-                return self._allow(request)
-            return self._answer_warm(admission) or self._answer_cold(admission)
+                return Decision(request.uid, encode_allowed(request.uid), _event(request, "ok", ()))
+            return self._decide_now(admission, moment) or self._answer_later(admission)
         except Exception as error:
-            return self._refuse(request, error)
+            return _refuse(request, error)
 
     def _open(self, request: AdmissionRequest) -> Admission | None:
         """Everything that is decided before a store is asked; ``None`` for a pod that asks nothing."""
@@ -145,12 +168,12 @@ class AdmissionHandler:
             return None
         return Admission(request, pod, scope, requests, lay_out(pod, requests))
 
-    def _answer_warm(self, admission: Admission) -> bytes | None:
-        """The answer if nothing has to be waited for."""
+    def _decide_now(self, admission: Admission, moment: Moment) -> Decision | None:
+        """The decision, if nothing has to be waited for."""
         if admission.request.dry_run:
             return None
         try:
-            hits = self._reading.resolve_now(admission.scope, admission.requests.names)
+            hits = moment.resolve(admission.scope, admission.requests.names)
         except SecretsError as error:
             raise self._refused(error, admission) from error
         if hits is None:
@@ -162,24 +185,25 @@ class AdmissionHandler:
             if hit is not None and known is None:
                 return None
             staged.append(known)
-        return self._let_in(admission, tuple(hits), tuple(staged))
+        return self._let_in(admission, tuple(staged))
 
-    async def _answer_cold(self, admission: Admission) -> bytes:
+    async def _answer_later(self, admission: Admission) -> bytes:
         try:
-            hits, staged = await self._find(admission)
-            return self._let_in(admission, hits, staged)
+            decision = self._let_in(admission, await self._find(admission))
         except Exception as error:
-            return self._refuse(admission.request, error)
+            decision = _refuse(admission.request, error)
+        self._record([decision])
+        return decision.answer
 
-    async def _find(self, admission: Admission) -> tuple[Hits, StagedHits]:
+    async def _find(self, admission: Admission) -> StagedNames:
         """Resolve and stage within the deadline, again where something is written meanwhile."""
         try:
             async with asyncio.timeout(self._deadline):
                 for _ in range(_ATTEMPTS):
-                    hits = tuple(await self._reading.resolve(admission.scope, admission.requests.names))
+                    hits = await self._reading.resolve(admission.scope, admission.requests.names)
                     self._refuse_missing(admission, hits)
                     try:
-                        return hits, await self._stage_all(admission, hits)
+                        return await self._stage_all(admission, hits)
                     except (Changed, NotFound):  # written or deleted since: look again
                         continue
         except TimeoutError:
@@ -189,7 +213,7 @@ class AdmissionHandler:
             raise self._refused(error, admission) from error
         raise self._refused(Unavailable("it was written over and over while being read"), admission)
 
-    async def _stage_all(self, admission: Admission, hits: Hits) -> StagedHits:
+    async def _stage_all(self, admission: Admission, hits: Hits) -> StagedNames:
         namespace, dry_run = admission.request.namespace, admission.request.dry_run
 
         async def stage(hit: Resolved | None) -> Staged | None:
@@ -202,23 +226,26 @@ class AdmissionHandler:
 
         return tuple(await asyncio.gather(*map(stage, hits)))
 
-    def _let_in(self, admission: Admission, hits: Hits, staged: StagedHits) -> bytes:
-        key = (admission.requests, hits, staged, self._reading.store)
+    def _let_in(self, admission: Admission, staged: StagedNames) -> Decision:
+        key = (admission.requests, staged)
         outcome = self._outcomes.get(key)
         if outcome is None:
-            outcome = self._outcomes.put(key, outcome_of(*key), OUTCOME_WEIGHT + len(admission.requests))
+            outcome = outcome_of(*key, self._reading.store)
+            if not admission.request.dry_run:  # whose names are made for it alone
+                self._outcomes.put(key, outcome, OUTCOME_WEIGHT + len(admission.requests))
         if outcome.unfit is not None:
             unfit, error = outcome.unfit
             raise self._refused(error, admission, [unfit])
         patch = build_patch(admission.pod, admission.layout, outcome.plan)
         request = admission.request
-        self._audit.record(_event(request, "ok", outcome.audit))
-        if not patch:
-            return encode_allowed(request.uid, outcome.warnings)
-        return encode_patched(request.uid, patch, outcome.warnings)
+        if patch:
+            answer = encode_patched(request.uid, patch, outcome.warnings)
+        else:
+            answer = encode_allowed(request.uid, outcome.warnings)
+        return Decision(request.uid, answer, _event(request, "ok", outcome.audit))
 
-    def _refuse_missing(self, admission: Admission, hits: Sequence[Resolved | None]) -> None:
-        if None not in hits:
+    def _refuse_missing(self, admission: Admission, hits: Hits) -> None:
+        if all(hits):
             return
         absent = {name for name, hit in zip(admission.requests.names, hits, strict=True) if hit is None}
         missing = [each for each in admission.requests.items if each.name in absent and not each.optional]
@@ -233,63 +260,66 @@ class AdmissionHandler:
         scope, store = admission.scope, self._reading.store
         return refuse_secrets(error, about, scope=scope, store=store, detail=error.message)
 
-    def _allow(self, request: AdmissionRequest) -> bytes:
-        self._audit.record(_event(request, "ok", ()))
-        return encode_allowed(request.uid)
 
-    def _refuse(self, request: AdmissionRequest, error: Exception) -> bytes:
-        refusal = _as_refusal(error, request)
-        secrets = tuple(AuditSecret(name) for name in refusal.secrets)
-        try:
-            self._audit.record(_event(request, refusal.error.code, secrets))
-        except SecretsError as failure:
-            refusal = refuse_pod(failure)
-        code = refusal.error.code
-        return encode_refusal(
-            _V1, request.uid, status=STATUS_BY_CODE[code], reason=code, message=refusal.message
-        )
+def _refuse_version(api_version: str, request: AdmissionRequest) -> Decision:
+    code = InvalidArgument.code
+    message = f"{code}: only {_V1} is taken here: set admissionReviewVersions: [v1]"
+    answer = encode_refusal(api_version, request.uid, status=400, reason=code, message=message)
+    return Decision(request.uid, answer, _event(request, code, ()))
 
 
-def _as_refusal(error: Exception, request: AdmissionRequest) -> Refused:
+def _refuse(request: AdmissionRequest, error: Exception) -> Decision:
+    refusal = _as_refusal(error, request.uid)
+    secrets = tuple(AuditSecret(name) for name in refusal.secrets)
+    event = _event(request, refusal.error.code, secrets)
+    return Decision(request.uid, _encode_refusal(request.uid, refusal), event)
+
+
+def _encode_refusal(uid: str, refusal: Refused) -> bytes:
+    code = refusal.error.code
+    return encode_refusal(_V1, uid, status=STATUS_BY_CODE[code], reason=code, message=refusal.message)
+
+
+def _as_refusal(error: Exception, uid: str) -> Refused:
     if isinstance(error, Refused):
         return error
     if isinstance(error, SecretsError):
         return refuse_pod(error)
-    log.error("unforeseen %s in admission %s", type(error).__name__, request.uid[:64])
+    log.error("unforeseen %s in admission %s", type(error).__name__, uid[:64])
     return refuse_pod(Internal("an internal error; see the injector's log"))
 
 
-def outcome_of(requests: PodRequests, hits: Hits, staged: StagedHits, store: str) -> Outcome:
-    """What ``requests`` come to, given what their names resolved to and what is staged. Pure."""
-    found = dict(zip(requests.names, zip(hits, staged, strict=True), strict=True))
+def outcome_of(requests: PodRequests, staged: StagedNames, store: str) -> Outcome:
+    """What ``requests`` come to, given what is staged for their names. Pure."""
+    found = dict(zip(requests.names, staged, strict=True))
     names: list[str | None] = []
     audit: list[AuditSecret] = []
     absent: list[str] = []
     unfit: tuple[SecretRequest, SecretsError] | None = None
     for request in requests.items:
-        hit, what = found[request.name]
+        what = found[request.name]
         names.append(what.name if what is not None else None)
-        if hit is None or what is None:
+        if what is None:
             audit.append(AuditSecret(request.name, store=store))
             absent.append(f'optional secret "{request.name}" ({request.places}) is absent')
             continue
-        audit.append(AuditSecret.of(hit.ref, version=hit.token, store=store))
-        error = misfit(request, what)
+        audit.append(AuditSecret.of(what.resolved.ref, version=what.resolved.token, store=store))
+        error = misfit(request, what.facts)
         if error is not None and unfit is None:
             unfit = (request, error)
-    plan = PatchPlan(requests, names, status_text(requests, hits, store))
+    plan = PatchPlan(requests, names, status_text(requests, staged, store))
     return Outcome(plan, tuple(audit), tuple(absent), unfit)
 
 
-def status_text(requests: PodRequests, hits: Hits, store: str) -> str:
+def status_text(requests: PodRequests, staged: StagedNames, store: str) -> str:
     """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
-    found = dict(zip(requests.names, hits, strict=True))
+    found = dict(zip(requests.names, staged, strict=True))
     entries: list[dict[str, str]] = []
     for request in requests.items:
-        hit = found[request.name]
+        what = found[request.name]
         entry = {"name": request.name, "store": store}
-        if hit is not None:
-            entry |= {"scope": str(hit.ref.scope), "version": hit.token}
+        if what is not None:
+            entry |= {"scope": str(what.resolved.ref.scope), "version": what.resolved.token}
         if request.env is not None:
             entry["env"] = request.env
         if request.file is not None:

@@ -1,19 +1,23 @@
 """HTTP/1.1 for the webhook: an ``asyncio.Protocol`` on httptools, with what the API server needs and no more.
 
-An admission that takes no waiting is answered in the call that brought its last byte: no task, no timer, one
-write. (RFC 9112; pipelined requests are answered in their order.)
+Requests that arrive in one turn of the event loop are answered together, so that what they share (asking the
+store, writing the audit file) is done once, and after all of them arrived. An answer that takes no waiting
+needs no task and no timer. (RFC 9112; pipelined requests are answered in their order.)
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httptools
+
+log = logging.getLogger(__name__)
 
 _REASONS = {
     200: b"OK",
@@ -30,8 +34,9 @@ TEXT = b"text/plain; charset=utf-8"
 MAX_HEAD = 64 * 1024
 #: Requests of one connection that may wait for their turn before it isn't read any more.
 MAX_PIPELINED = 16
-#: Requests of one connection that are answered before others have their turn.
-MAX_IN_A_ROW = 4
+#: Requests that are answered together, and bytes of their bodies after which no more are taken into a turn.
+MAX_TURN = 64
+MAX_TURN_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,19 @@ class Response:
     body: bytes
 
 
-#: Answers ``method``, ``path`` and ``body``, at once or later. It doesn't raise.
-Respond = Callable[[bytes, bytes, bytes], Response | Awaitable[Response]]
+@dataclass(slots=True)
+class Request:
+    """A request, whole. :param path: without the query."""
+
+    method: bytes
+    path: bytes
+    body: bytes
+    keep_alive: bool
+
+
+Answer = Response | Awaitable[Response]
+#: Answers the requests of one turn, each at once or later. It doesn't raise.
+Respond = Callable[[Sequence[Request]], Sequence[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,36 +105,69 @@ class Connections:
                 await asyncio.wait_for(self._none_left.wait(), grace)
 
 
-@dataclass(slots=True)
-class _Request:
-    method: bytes
-    path: bytes
-    body: bytes
-    keep_alive: bool
+class Turns:
+    """Gathers the requests of a turn of the loop, one a connection, and answers them together."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+        self._loop = asyncio.get_running_loop()
+        self._arrived: deque[tuple[HttpProtocol, Request]] = deque()
+
+    def add(self, connection: HttpProtocol, request: Request) -> None:
+        """It is answered soon, by :meth:`HttpProtocol.answer`."""
+        if not self._arrived:
+            self._loop.call_soon(self._run)
+        self._arrived.append((connection, request))
+
+    def _run(self) -> None:
+        turn = self._take()
+        if self._arrived:
+            self._loop.call_soon(self._run)
+        answers = self._respond_safely([request for _, request in turn])
+        for (connection, request), answer in zip(turn, answers, strict=True):
+            connection.answer(request, answer)
+
+    def _respond_safely(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        try:
+            return self._respond(requests)
+        except Exception as error:
+            log.error("unforeseen %s while answering", type(error).__name__)
+            return [Response(500, TEXT, b"internal\n")] * len(requests)
+
+    def _take(self) -> list[tuple[HttpProtocol, Request]]:
+        turn: list[tuple[HttpProtocol, Request]] = []
+        size = 0
+        while self._arrived and len(turn) < MAX_TURN and size < MAX_TURN_BYTES:
+            connection, request = self._arrived.popleft()
+            if connection.is_open:
+                turn.append((connection, request))
+                size += len(request.body)
+        return turn
 
 
 class HttpProtocol(asyncio.Protocol):
     """One connection.
 
-    :param connections: it adds itself while it is open.
+    :param turns: what answers its requests. :param connections: it adds itself while it is open.
     """
 
-    def __init__(self, respond: Respond, limits: Limits, connections: Connections) -> None:
-        self._respond = respond
+    def __init__(self, turns: Turns, limits: Limits, connections: Connections) -> None:
+        self._turns = turns
         self._limits = limits
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[Request] = deque()
+        self._busy = False
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._stopping = False
         self._refused = False
         self._unread = False
-        self._in_a_row = 0
-        self._next: asyncio.Handle | None = None
+        self._paused = False
+        self._last: Response | None = None
         self._begin()
 
     # -- asyncio.Protocol
@@ -138,15 +187,13 @@ class HttpProtocol(asyncio.Protocol):
             self._watch.cancel()
         if self._task is not None:
             self._task.cancel()
-        if self._next is not None:
-            self._next.cancel()
+        self._waiting.clear()
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
         """See :class:`asyncio.Protocol`."""
         if self._refused:
             return
-        self._in_a_row = 0 if self._next is None else self._in_a_row
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -155,13 +202,12 @@ class HttpProtocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client doesn't read its answers: make no more of them, and read no more requests."""
         self._unread = True
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._pause_reading()
 
     def resume_writing(self) -> None:
         """See :meth:`pause_writing`."""
         self._unread = False
-        self._take_turn_soon()
+        self._go_on()
 
     # -- httptools' callbacks
 
@@ -203,21 +249,32 @@ class HttpProtocol(asyncio.Protocol):
         if self._refused:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        method, keep_alive = self._parser.get_method(), self._parser.should_keep_alive()
-        self._waiting.append(_Request(method, self._path, body, keep_alive))
+        path = self._path.partition(b"?")[0]
+        self._waiting.append(Request(self._parser.get_method(), path, body, self._parser.should_keep_alive()))
         self._receiving = False
         self._due = float("inf")
-        if len(self._waiting) == 1:
-            self._answer_waiting()
-        if len(self._waiting) >= MAX_PIPELINED and self._transport is not None:
-            self._transport.pause_reading()
+        self._go_on()
+        if len(self._waiting) >= MAX_PIPELINED:
+            self._pause_reading()
 
     # -- ours
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody is there to hear an answer."""
+        return self._transport is not None
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        """Send it, as soon as it is there."""
+        if isinstance(answer, Response):
+            self._finish(request, answer)
+        else:
+            self._task = self._loop.create_task(self._answer_later(request, answer))
 
     def stop(self) -> None:
         """Take no further request; close as soon as nothing is under way."""
         self._stopping = True
-        if self._task is None and self._transport is not None:
+        if not self._busy and self._transport is not None:
             self._transport.close()
 
     def _begin(self) -> None:
@@ -232,38 +289,34 @@ class HttpProtocol(asyncio.Protocol):
         if self._head > MAX_HEAD:
             self._refuse(431, b"the request's head is too large\n")
 
-    def _answer_waiting(self) -> None:
-        """Answer in order, as far as that takes no waiting and others aren't kept waiting by it."""
-        while self._waiting and self._task is None and not self._unread and self._transport is not None:
-            if self._in_a_row >= MAX_IN_A_ROW:
-                self._take_turn_soon()
-                return
-            self._in_a_row += 1
-            request = self._waiting.popleft()
-            answer = self._respond(request.method, request.path.partition(b"?")[0], request.body)
-            if not isinstance(answer, Response):
-                self._task = self._loop.create_task(self._answer_later(answer, request.keep_alive))
-                return
-            self._send(answer, keep_alive=request.keep_alive)
-
-    def _take_turn_soon(self) -> None:
-        if self._next is None:
-            self._next = self._loop.call_soon(self._take_turn)
-
-    def _take_turn(self) -> None:
-        """Once in a turn of the loop: go on with what waits, and read on when little does."""
-        self._next = None
-        self._in_a_row = 0
-        self._answer_waiting()
-        if self._transport is not None and not self._unread and len(self._waiting) < MAX_PIPELINED:
+    def _go_on(self) -> None:
+        """Have the next request answered, if there is one, its turn has come and its answer would be read."""
+        if self._busy or self._unread or self._transport is None:
+            return
+        if self._waiting:
+            self._busy = True
+            self._turns.add(self, self._waiting.popleft())
+        elif self._last is not None:
+            self._send(self._last, keep_alive=False)
+        if self._paused and len(self._waiting) < MAX_PIPELINED:
+            self._paused = False
             self._transport.resume_reading()
 
-    async def _answer_later(self, answer: Awaitable[Response], keep_alive: bool) -> None:
+    def _pause_reading(self) -> None:
+        if self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    async def _answer_later(self, request: Request, answer: Awaitable[Response]) -> None:
         response = await answer
         self._task = None
+        self._finish(request, response)
+
+    def _finish(self, request: Request, response: Response) -> None:
+        self._busy = False
         if self._transport is not None:
-            self._send(response, keep_alive=keep_alive)
-            self._take_turn_soon()
+            self._send(response, keep_alive=request.keep_alive)
+            self._go_on()
 
     def _send(self, response: Response, *, keep_alive: bool) -> None:
         keep_alive = keep_alive and not self._stopping
@@ -283,17 +336,17 @@ class HttpProtocol(asyncio.Protocol):
                 self._expect_by(self._limits.idle)
         else:
             self._refused = True
+            self._waiting.clear()
+            self._last = None
             self._transport.close()
 
     def _refuse(self, status: int, text: bytes) -> None:
-        """Answer what can't be understood or is too much, and hang up."""
+        """Read no more. Say why and hang up, once what came before is answered."""
         if self._refused or self._transport is None:
             return
-        self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
-        self._send(Response(status, TEXT, text), keep_alive=False)
         self._refused = True
+        self._last = Response(status, TEXT, text)
+        self._go_on()
 
     def _refuse_body(self) -> None:
         self._refuse(413, b"too_large: the body is over the limit of %d bytes\n" % self._limits.body)
@@ -307,8 +360,10 @@ class HttpProtocol(asyncio.Protocol):
             return
         left = self._due - self._loop.time()
         if left <= 0:
-            if self._receiving:
-                self._refuse(408, b"deadline_exceeded: the request did not arrive in time\n")
-            self._transport.close()
-            return
+            if self._refused or not self._receiving:
+                self._transport.close()
+                return
+            left = self._limits.arrival
+            self._expect_by(left)
+            self._refuse(408, b"deadline_exceeded: the request did not arrive in time\n")
         self._watch = self._loop.call_later(min(left, self._limits.arrival), self._look)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from injector.delivery.staging import describe_staged
+from injector.delivery.staging import ValueFacts
 from injector.dialects import ours
 from injector.fit import misfit
 from injector.keys import REQUEST
@@ -103,7 +103,7 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
                 raise refuse_secrets(NotFound(""), [request], scope=scope, store=reading.store)
             absent.append(request.name)
             continue
-        unfit = misfit(request, describe_staged("", version))
+        unfit = misfit(request, ValueFacts.of(version))
         if unfit is not None:
             raise refuse_secrets(unfit, [request], scope=scope, store=reading.store, detail=unfit.message)
         if request.env is not None:

@@ -6,10 +6,10 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from injector.handler import AdmissionHandler
-from injector.http import TEXT, Connections, HttpProtocol, Limits, Respond, Response
+from injector.handler import AdmissionHandler, Answered
+from injector.http import TEXT, Answer, Connections, HttpProtocol, Limits, Request, Respond, Response, Turns
 from secrets_svc.core.errors import InvalidArgument
 
 #: Bytes of a review: the API server's own limit for an object is 1.5 MiB in etcd, and a review holds one.
@@ -37,20 +37,14 @@ class InjectorRoutes:
         self._metrics_at = -1.0
         self._metrics_known = b""
 
-    def __call__(self, method: bytes, path: bytes, body: bytes) -> Response | Awaitable[Response]:
+    def __call__(self, requests: Sequence[Request]) -> list[Answer]:
         """See :data:`injector.http.Respond`."""
-        if path == _MUTATE and method == b"POST":
-            return self._mutate(body)
-        if method == b"GET":
-            return self._probe(path)
-        return _nothing_here()
+        reviews = [each.body for each in requests if _is_review(each)]
+        answers = iter(self._handler.answer(reviews) if reviews else ())
+        return [_response(next(answers)) if _is_review(each) else self._other(each) for each in requests]
 
-    def _mutate(self, body: bytes) -> Response | Awaitable[Response]:
-        try:
-            answer = self._handler.answer(body)
-        except InvalidArgument as error:
-            return Response(400, TEXT, f"{error.code}: {error.message}\n".encode())
-        return Response(200, _JSON, answer) if isinstance(answer, bytes) else _later(answer)
+    def _other(self, request: Request) -> Response:
+        return self._probe(request.path) if request.method == b"GET" else _nothing_here()
 
     def _probe(self, path: bytes) -> Response:
         if path == b"/livez":
@@ -67,6 +61,18 @@ class InjectorRoutes:
         if now - self._metrics_at >= 1:
             self._metrics_at, self._metrics_known = now, self._metrics()
         return self._metrics_known
+
+
+def _is_review(request: Request) -> bool:
+    return request.path == _MUTATE and request.method == b"POST"
+
+
+def _response(answer: Answered) -> Answer:
+    if isinstance(answer, bytes):
+        return Response(200, _JSON, answer)
+    if isinstance(answer, InvalidArgument):
+        return Response(400, TEXT, f"{answer.code}: {answer.message}\n".encode())
+    return _later(answer)
 
 
 async def _later(answer: Awaitable[bytes]) -> Response:
@@ -92,8 +98,9 @@ class WebhookServer:
 
     async def start(self, listener: socket.socket) -> None:
         """Begin to answer at ``listener``."""
+        turns = Turns(self._respond)
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: HttpProtocol(self._respond, self._limits, self._connections),
+            lambda: HttpProtocol(turns, self._limits, self._connections),
             sock=listener,
             ssl=self._context,
             ssl_handshake_timeout=_HANDSHAKE,

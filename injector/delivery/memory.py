@@ -12,7 +12,7 @@ import secrets
 import uuid
 from collections import OrderedDict
 
-from injector.delivery.staging import Read, Staged, describe_staged
+from injector.delivery.staging import Read, Staged, ValueFacts
 from injector.keys import RESERVED
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved
@@ -57,7 +57,7 @@ class InMemoryStaging:
         namespace, resolved = key
         version = await read(resolved)
         name = self._name(namespace, resolved)
-        staged = describe_staged(name, version)
+        staged = Staged(name, resolved, ValueFacts.of(version))
         self._staged[key] = staged
         if self.values is not None:
             self.values[name] = version.value

@@ -17,15 +17,31 @@ Read = Callable[[Resolved], Awaitable[SecretVersion]]
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
-    """A Secret beside the pod, and what is known of its value without holding it.
+class ValueFacts:
+    """What decisions need to know of a value, so that it need not be kept.
 
-    :param name: of the Secret. :param size: bytes. :param env_objection: why it can't be a variable, if so.
+    :param size: bytes. :param env_objection: why it can't be a variable, if so.
+    """
+
+    size: int
+    env_objection: str | None
+
+    @classmethod
+    def of(cls, version: SecretVersion) -> ValueFacts:
+        """Of the value in ``version``."""
+        return cls(len(version.value), env_objection(version.value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Staged:
+    """A Secret beside the pod. One object stands for it as long as it is known.
+
+    :param name: of the Secret. :param resolved: what it holds the value of.
     """
 
     name: str
-    size: int
-    env_objection: str | None
+    resolved: Resolved
+    facts: ValueFacts
 
 
 class Staging(Protocol):
@@ -41,12 +57,8 @@ class Staging(Protocol):
         """
 
 
-def describe_staged(name: str, version: SecretVersion) -> Staged:
-    """The facts that decisions need of a value, so that it need not be kept."""
-    return Staged(name, len(version.value), env_objection(version.value))
-
-
 async def rehearse(resolved: Resolved, read: Read) -> Staged:
     """For a dry run: reads, discards, writes nothing; the name is a placeholder that no Secret has."""
     digest = hashlib.sha256(storage_name(resolved.ref).encode()).hexdigest()[:16]
-    return describe_staged(f"{RESERVED}dry-run-{digest}", await read(resolved))
+    facts = ValueFacts.of(await read(resolved))
+    return Staged(f"{RESERVED}dry-run-{digest}", resolved, facts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -112,10 +114,15 @@ def _secret_entry(secret: AuditSecret) -> dict[str, Any]:
 
 
 class AuditSink(Protocol):
-    """Takes events."""
+    """Takes events. Implementations inherit :meth:`record`."""
 
     def record(self, event: AuditEvent) -> None:
-        """Keep ``event``; it survives the death of the process once this returns.
+        """:meth:`record_all` with one."""
+        self.record_all((event,))
 
-        :raises Unavailable: it could not be kept: what it is about must be refused (I5).
+    @abstractmethod
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
+        """Keep ``events``; they survive the death of the process once this returns.
+
+        :raises Unavailable: they could not be kept: what they are about must be refused (I5).
         """

@@ -6,10 +6,10 @@ What a store answers is hostile until the adapter has checked it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -119,6 +119,14 @@ class SecretReader(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections. May be repeated."""
+
+
+@runtime_checkable
+class TellsState(Protocol):
+    """A reader that can tell cheaply that nothing changed."""
+
+    def state(self) -> Hashable:
+        """Of the whole store; never ``None``. Equal only while nobody has written in between."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import Changed, DeadlineExceeded, SecretsError
-from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion
+from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion, TellsState
 from secrets_svc.core.scope import Scope, precedence_chain
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.data.sharing import SharedFreshCalls
@@ -23,41 +23,37 @@ T = TypeVar("T")
 MAX_REMEMBERED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+#: For each name the narrowest secret; ``None`` where there is none.
+Hits = tuple[Resolved | None, ...]
+Found = dict[SecretRef, Resolved]
+
+
 class Candidates:
-    """Where names are looked for: for each name, narrowest first, and all of them in a row."""
+    """Where ``names`` are looked for on behalf of ``scope``.
 
-    by_name: tuple[tuple[SecretRef, ...], ...]
-    refs: tuple[SecretRef, ...]
+    :ivar refs: all of them in a row. :ivar hits: what won when the store was in ``state``.
+    """
 
+    __slots__ = ("_by_name", "hits", "refs", "state")
 
-def candidates_for(scope: Scope, names: tuple[str, ...]) -> Candidates:
-    """Where ``names`` are looked for on behalf of ``scope``."""
-    known = _CANDIDATES.get((scope, names))
-    if known is None:
+    def __init__(self, scope: Scope, names: tuple[str, ...]) -> None:
         chain = precedence_chain(scope)
-        by_name = tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
-        fresh = Candidates(by_name, tuple(ref for refs in by_name for ref in refs))
-        known = _CANDIDATES.put((scope, names), fresh, len(names))
-    return known
+        self._by_name = tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
+        self.refs = tuple(ref for refs in self._by_name for ref in refs)
+        self.hits: Hits = ()
+        self.state: object = None
+
+    def narrowest(self, found: Found) -> Hits:
+        """What wins among what was ``found``."""
+        return tuple(_first(refs, found) for refs in self._by_name)
 
 
-#: Weighed by the number of names; about 1.5 kB each.
-_CANDIDATES: WeightedCache[tuple[Scope, tuple[str, ...]], Candidates] = WeightedCache(16_384)
+def _first(refs: tuple[SecretRef, ...], found: Found) -> Resolved | None:
+    return next((found[ref] for ref in refs if ref in found), None)
 
 
-def _narrowest(
-    candidates: Iterable[tuple[SecretRef, ...]], found: dict[SecretRef, Resolved]
-) -> list[Resolved | None]:
-    hits: list[Resolved | None] = []
-    for refs in candidates:
-        hit = None
-        for ref in refs:
-            hit = found.get(ref)
-            if hit is not None:
-                break
-        hits.append(hit)
-    return hits
+#: Names in all remembered candidates together; about 1.5 kB each.
+MAX_CANDIDATES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +92,36 @@ class ScopedReading:
         self._clock = clock
         self._calls = SharedFreshCalls(self._resolve_in_thread)
         self._failing = False
+        self._candidates: WeightedCache[tuple[Scope, tuple[str, ...]], Candidates]
+        self._candidates = WeightedCache(MAX_CANDIDATES)
         self._remembered: OrderedDict[SecretRef, tuple[float, Resolved | None]] = OrderedDict()
+        self._state = reader.state if isinstance(reader, TellsState) else object
         self._pool = None if options.inline else ThreadPoolExecutor(options.threads, f"read-{store}")
 
-    def resolve_now(self, scope: Scope, names: tuple[str, ...]) -> list[Resolved | None] | None:
-        """What :meth:`resolve` answers, if it takes no waiting; ``None`` where it does.
+    def moment(self) -> Moment:
+        """For questions that have all been asked by now."""
+        return Moment(self)
 
-        :raises SecretsError: the store failed.
-        """
+    def resolve_at(self, moment: Moment, scope: Scope, names: tuple[str, ...]) -> Hits | None:
+        """See :meth:`Moment.resolve`."""
         if not self._options.inline or self._options.max_staleness:
             return None
-        candidates = candidates_for(scope, names)
-        return _narrowest(candidates.by_name, self._reader.resolve(candidates.refs))
+        candidates = self._candidates_for(scope, names)
+        if moment.state is None:
+            moment.state = self._state()
+        if candidates.state != moment.state:
+            # The state was asked for first: what is looked up now is at least that fresh.
+            candidates.hits = candidates.narrowest(self._reader.resolve(candidates.refs))
+            candidates.state = moment.state
+        return candidates.hits
 
-    async def resolve(self, scope: Scope, names: tuple[str, ...]) -> list[Resolved | None]:
+    async def resolve(self, scope: Scope, names: tuple[str, ...]) -> Hits:
         """For each name the narrowest secret that ``scope`` sees, or ``None``.
 
         :raises SecretsError: the store failed: that is never taken for absence.
         """
-        candidates = candidates_for(scope, names)
-        return _narrowest(candidates.by_name, await self._resolve_refs(candidates.refs))
+        candidates = self._candidates_for(scope, names)
+        return candidates.narrowest(await self._resolve_refs(candidates.refs))
 
     async def read(self, resolved: Resolved) -> SecretVersion:
         """The value at exactly the version of ``resolved``.
@@ -144,6 +150,7 @@ class ScopedReading:
         """Whether the store can be read: asked now where that takes no waiting, else as of the last call."""
         if self._options.inline:
             try:
+                self._state()
                 self._reader.resolve(())
             except SecretsError:
                 return False
@@ -156,7 +163,11 @@ class ScopedReading:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._reader.close()
 
-    async def _resolve_refs(self, refs: Sequence[SecretRef]) -> dict[SecretRef, Resolved]:
+    def _candidates_for(self, scope: Scope, names: tuple[str, ...]) -> Candidates:
+        key = (scope, names)
+        return self._candidates.get(key) or self._candidates.put(key, Candidates(scope, names), len(names))
+
+    async def _resolve_refs(self, refs: Sequence[SecretRef]) -> Found:
         if not self._options.max_staleness:
             return await self._resolve_fresh(refs)
         now = self._clock()
@@ -179,13 +190,13 @@ class ScopedReading:
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    async def _resolve_fresh(self, refs: Sequence[SecretRef]) -> dict[SecretRef, Resolved]:
+    async def _resolve_fresh(self, refs: Sequence[SecretRef]) -> Found:
         if self._options.inline:
             return self._reader.resolve(refs)
         async with _deadline(self._options.deadline, self.store):
             return await self._calls.get(refs)
 
-    async def _resolve_in_thread(self, refs: tuple[SecretRef, ...]) -> dict[SecretRef, Resolved]:
+    async def _resolve_in_thread(self, refs: tuple[SecretRef, ...]) -> Found:
         return await self._run(lambda: self._reader.resolve(refs))
 
     async def _run(self, call: Callable[[], T]) -> T:
@@ -199,6 +210,26 @@ class ScopedReading:
             raise
         self._failing = False
         return result
+
+
+class Moment:
+    """Looks up what was asked before it was made; what its look-ups share is done once.
+
+    :ivar state: of the store, once it was needed.
+    """
+
+    __slots__ = ("_reading", "state")
+
+    def __init__(self, reading: ScopedReading) -> None:
+        self._reading = reading
+        self.state: object = None
+
+    def resolve(self, scope: Scope, names: tuple[str, ...]) -> Hits | None:
+        """What :meth:`ScopedReading.resolve` answers, if it takes no waiting; ``None`` where it does.
+
+        :raises SecretsError: the store failed.
+        """
+        return self._reading.resolve_at(self, scope, names)
 
 
 class _deadline:  # used like a function

@@ -6,20 +6,21 @@ import errno
 import os
 import stat
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
-from secrets_svc.core.audit import AuditEvent
+from secrets_svc.core.audit import AuditEvent, AuditSink
 from secrets_svc.core.errors import Unavailable
 
 #: Seconds that writes are gathered before one fsync serves them all.
 SYNC_INTERVAL = 0.2
 
 
-class AuditFile:
+class AuditFile(AuditSink):
     """An :class:`~secrets_svc.core.audit.AuditSink` that appends to ``path`` (mode 0600).
 
-    A line is with the kernel when ``record`` returns, so that it outlives the process; a thread syncs it to
-    the disk within :data:`SYNC_INTERVAL`. A file that was moved away (log rotation) is opened anew.
+    Lines are with the kernel when ``record_all`` returns, so that they outlive the process; a thread syncs
+    them to the disk within :data:`SYNC_INTERVAL`. A file that was moved away (log rotation) is opened anew.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,12 +34,12 @@ class AuditFile:
         self._thread = threading.Thread(target=self._sync_for_ever, name="audit-sync", daemon=True)
         self._thread.start()
 
-    def record(self, event: AuditEvent) -> None:
-        """Append ``event``. Raises ``Unavailable`` if it can't be kept."""
-        line = event.to_json()
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
+        """Append ``events``. Raises ``Unavailable`` if they can't be kept."""
+        lines = b"".join([event.to_json() for event in events])
         try:
             with self._lock:
-                self._append(line)
+                self._append(lines)
         except OSError as error:
             raise Unavailable(
                 "the audit record can't be written, and no call succeeds without one; repeating it is safe"
@@ -50,9 +51,9 @@ class AuditFile:
                 "the audit file can't be synced to its disk, and no call succeeds without; repeating is safe"
             )
 
-    def _append(self, line: bytes) -> None:
-        # What a full disk cut off stays a line of its own, so that this one is whole.
-        data = b"\n" + line if self._torn else line
+    def _append(self, lines: bytes) -> None:
+        # What a full disk cut off stays a line of its own, so that these are whole.
+        data = b"\n" + lines if self._torn else lines
         written = os.write(self._descriptor, data)
         if written:
             self._torn = not data[:written].endswith(b"\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from secrets_svc.core.audit import AuditEvent, AuditSink
@@ -33,14 +35,15 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class CountingSink:
+class CountingSink(AuditSink):
     """Counts what it hands on, so that counts and audit records agree by construction."""
 
     def __init__(self, sink: AuditSink, metrics: Metrics) -> None:
         self._sink = sink
         self._metrics = metrics
 
-    def record(self, event: AuditEvent) -> None:
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
         """Hand on, then count."""
-        self._sink.record(event)
-        self._metrics.count(event)
+        self._sink.record_all(events)
+        for event in events:
+            self._metrics.count(event)

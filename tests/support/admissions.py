@@ -6,7 +6,7 @@ import asyncio
 import base64
 import copy
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import jsonpatch
@@ -15,8 +15,8 @@ from injector.delivery.memory import InMemoryStaging
 from injector.handler import AdmissionHandler
 from injector.requests import Claim
 from injector.trust import NamespaceMap
-from secrets_svc.core.audit import AuditEvent
-from secrets_svc.core.errors import Changed, SecretsError
+from secrets_svc.core.audit import AuditEvent, AuditSink
+from secrets_svc.core.errors import Changed, InvalidArgument, SecretsError
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
@@ -79,16 +79,16 @@ class RecordingReader:
         """Nothing to close."""
 
 
-class AuditList(list[AuditEvent]):
+class AuditList(list[AuditEvent], AuditSink):
     """Audit events in a list."""
 
     failing: SecretsError | None = None
 
-    def record(self, event: AuditEvent) -> None:
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
         """See ``AuditSink``."""
         if self.failing is not None:
             raise self.failing
-        self.append(event)
+        self.extend(events)
 
 
 class Kit:
@@ -112,7 +112,9 @@ class Kit:
         """The response to a review in bytes."""
 
         async def answer() -> bytes:
-            reply = self.handler.answer(body)
+            [reply] = self.handler.answer([body])
+            if isinstance(reply, InvalidArgument):
+                raise reply
             return await reply if isinstance(reply, Awaitable) else reply
 
         review = json.loads(asyncio.run(answer()))

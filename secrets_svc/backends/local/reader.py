@@ -21,17 +21,12 @@ from secrets_svc.core.secret import SecretRef, SecretType
 
 #: Names in one statement: SQLite takes 32,766 parameters, but keeps each statement's plan.
 MAX_NAMES = 500
-#: References in all remembered answers together.
-MAX_ANSWERED = 65_536
 
 _SELECT = f"SELECT {COLUMNS}, sealed FROM secrets WHERE storage_name = ?"  # noqa: S608  # constants only
 
 
 class LocalReader:
     """See :class:`secrets_svc.core.ports.SecretReader`.
-
-    Every call asks SQLite whether anybody has committed since (``PRAGMA data_version``, which costs 3 µs);
-    only while nobody has are answers given again.
 
     :param database: opened read-only; closed with this.
     """
@@ -41,9 +36,6 @@ class LocalReader:
         self._keys = KeyRing(database.folder, load_reader_keys)
         self._verifier = Verifier(lambda generation: self._keys.of(generation).verifying)
         self._known: dict[str, tuple[bytes, Resolved]] = {}
-        self._version = -1
-        self._answers: dict[tuple[SecretRef, ...], dict[SecretRef, Resolved]] = {}
-        self._answered = 0
         try:
             with database.faults:
                 again_after_rotation(lambda: self._keys.of(current_generation(database.connection)))
@@ -51,31 +43,19 @@ class LocalReader:
             database.close()
             raise
 
+    def state(self) -> int:
+        """See :class:`secrets_svc.core.ports.TellsState`: whether anybody has committed, which costs 3 µs.
+
+        (sqlite.org/pragma.html#pragma_data_version)
+        """
+        [(version,)] = self._database.rows("PRAGMA data_version")
+        return int(version)
+
     def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
         """See the port."""
         asked = tuple(refs)
         with self._database.faults, self._database.lock:
-            # The version is asked first: what is looked up afterwards is at least that fresh.
-            [version] = self._database.connection.execute("PRAGMA data_version").fetchone()
-            if version != self._version:
-                self._forget_answers()
-                self._version = version
-            answer = self._answers.get(asked)
-            if answer is None:
-                answer = again_after_rotation(partial(self._look_up, asked))
-                self._remember_answer(asked, answer)
-            return answer.copy()
-
-    def _forget_answers(self) -> None:
-        self._answers.clear()
-        self._answered = 0
-
-    def _remember_answer(self, asked: tuple[SecretRef, ...], answer: dict[SecretRef, Resolved]) -> None:
-        self._answered += len(asked) + 1
-        if self._answered > MAX_ANSWERED:
-            self._forget_answers()
-        elif len(asked) <= MAX_NAMES:
-            self._answers[asked] = answer
+            return again_after_rotation(partial(self._look_up, asked))
 
     def _look_up(self, asked: tuple[SecretRef, ...]) -> dict[SecretRef, Resolved]:
         refs = _by_storage_name(asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from secrets_svc.backends.memory import MemoryStore
 from secrets_svc.control.service import Call, ControlPlane, DataPlane
-from secrets_svc.core.audit import AuditEvent
+from secrets_svc.core.audit import AuditEvent, AuditSink
 from secrets_svc.core.errors import (
     AlreadyExists,
     Conflict,
@@ -35,16 +35,16 @@ ADMIN, NOBODY, VIEWER = "admin", "nobody", "viewer"
 
 
 @dataclass
-class Trail:
+class Trail(AuditSink):
     """An audit sink; with ``broken`` it keeps nothing."""
 
     events: list[AuditEvent] = field(default_factory=list)
     broken: bool = False
 
-    def record(self, event: AuditEvent) -> None:
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
         if self.broken:
             raise Unavailable("the audit record can't be written")
-        self.events.append(event)
+        self.events.extend(events)
 
 
 class Watched:

@@ -97,7 +97,7 @@ def test_the_narrowest_that_is_there_wins(
 def test_nothing_outside_the_chain_is_seen(store: MemoryStore) -> None:
     for scope in (Scope("flyte", "staging", "shop"), Scope("flyte", project="mail"), Scope("other")):
         put(store, scope, "key", b"x")
-    assert asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, ("key",))) == [None]
+    assert asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, ("key",))) == (None,)
 
 
 def test_answers_come_in_the_order_of_the_names(store: MemoryStore) -> None:
@@ -124,6 +124,89 @@ def test_a_failing_store_is_never_absence(store: MemoryStore, options: ReadingOp
 
     asyncio.run(twice())
     chain.close()
+
+
+class StatefulReader(WatchedReader):
+    """Tells its state, and counts how often it is asked for."""
+
+    told = 0
+    writes = 0
+
+    def state(self) -> int:
+        self.told += 1
+        if self.broken is not None:
+            raise Unavailable("the store can't be reached")
+        return self.writes
+
+
+def test_a_moment_asks_for_the_state_once_and_only_when_it_is_needed(store: MemoryStore) -> None:
+    put(store, NARROW, "key", b"x")
+    reader = StatefulReader(store.reader())
+    chain = reading(reader)
+    chain.moment()
+    assert reader.told == 0
+    for _ in range(3):
+        moment = chain.moment()
+        for names in (("key",), ("key", "other"), ("key",)):
+            hits = moment.resolve(NARROW, names)
+            assert hits is not None
+            assert [hit is not None for hit in hits] == [name == "key" for name in names]
+    assert reader.told == 3
+    assert len(reader.asked) == 2  # nobody wrote: once for each question
+
+
+def test_a_moment_after_a_write_sees_it(store: MemoryStore) -> None:
+    reader = StatefulReader(store.reader())
+    chain = reading(reader)
+    assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+    token = put(store, DOMAIN, "key", b"x")
+    reader.writes += 1
+    hits = chain.moment().resolve(NARROW, ("key",))
+    assert hits is not None
+    assert hits[0] is not None
+    assert hits[0].token == token
+
+
+def test_a_write_between_the_state_and_the_look_up_is_not_forgotten(store: MemoryStore) -> None:
+    """What was looked up counts for the state that was told before: the next moment looks again."""
+    reader = StatefulReader(store.reader())
+    chain = reading(reader)
+    early = chain.moment()
+    early.resolve(NARROW, ("another",))  # the state is told
+    put(store, DOMAIN, "key", b"1")
+    reader.writes += 1
+    early.resolve(NARROW, ("key",))
+    store.writer().delete(SecretRef(DOMAIN, "key"), actor="t", operation_id="d")
+    reader.writes += 1
+    assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+
+
+def test_a_reader_that_tells_no_state_is_asked_every_time(store: MemoryStore) -> None:
+    reader = WatchedReader(store.reader())
+    chain = reading(reader)
+    for _ in range(3):
+        assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+    assert len(reader.asked) == 3
+
+
+@pytest.mark.parametrize("options", [ReadingOptions(), ReadingOptions(inline=True, max_staleness=60)])
+def test_what_takes_waiting_or_may_be_old_is_not_for_moments(
+    store: MemoryStore, options: ReadingOptions
+) -> None:
+    chain = reading(StatefulReader(store.reader()), options)
+    assert chain.moment().resolve(NARROW, ("key",)) is None
+    chain.close()
+
+
+def test_a_state_that_can_not_be_told_is_a_failure_and_no_answer(store: MemoryStore) -> None:
+    reader = StatefulReader(store.reader())
+    chain = reading(reader)
+    assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+    assert chain.is_answering()
+    reader.broken = NARROW
+    with pytest.raises(Unavailable):
+        chain.moment().resolve(NARROW, ("key",))
+    assert not chain.is_answering()
 
 
 def test_an_answer_may_serve_again_for_as_long_as_the_operator_says(store: MemoryStore) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import Any
@@ -467,14 +466,14 @@ def test_a_staged_reference_where_one_belongs_is_replaced_by_the_true_one(kit: K
 
 
 def test_another_version_of_the_review_is_refused_in_its_own(kit: Kit) -> None:
-    async def answer() -> Any:
-        return kit.handler.answer(review(pod(ASK), api_version="admission.k8s.io/v1beta1"))
-
-    reply = json.loads(asyncio.run(answer()))
+    [answer] = kit.handler.answer([review(pod(ASK), api_version="admission.k8s.io/v1beta1")])
+    assert isinstance(answer, bytes)
+    reply = json.loads(answer)
     assert reply["apiVersion"] == "admission.k8s.io/v1beta1"
     assert not reply["response"]["allowed"]
     assert "admissionReviewVersions: [v1]" in reply["response"]["status"]["message"]
     assert kit.reader.calls == 0
+    assert [event.outcome for event in kit.audit] == ["invalid_argument"]
 
 
 @pytest.mark.parametrize(
@@ -493,8 +492,9 @@ def test_another_version_of_the_review_is_refused_in_its_own(kit: Kit) -> None:
     ],
 )
 def test_what_is_no_review_has_nobody_to_answer(kit: Kit, body: bytes) -> None:
-    with pytest.raises(InvalidArgument, match="not an AdmissionReview"):
-        kit.handler.answer(body)
+    [answer] = kit.handler.answer([body])
+    assert isinstance(answer, InvalidArgument)
+    assert "not an AdmissionReview" in answer.message
     assert kit.reader.calls == 0
 
 
@@ -540,3 +540,55 @@ def test_each_decision_is_one_audit_event(kit: Kit) -> None:
             "store": "local",
         }
     ]
+
+
+def answers_of(kit: Kit, bodies: list[bytes]) -> list[dict[str, Any]]:
+    """The responses to what arrived together, none of which takes waiting."""
+    answers = kit.handler.answer(bodies)
+    assert all(isinstance(answer, bytes) for answer in answers)
+    return [json.loads(answer)["response"] for answer in answers if isinstance(answer, bytes)]
+
+
+def test_what_arrived_together_is_decided_each_by_itself(kit: Kit) -> None:
+    kit.mutate(pod(ASK))  # staged
+    kit.audit.clear()
+    bodies = [
+        review(pod(ASK), uid="a"),
+        review(pod('[{"name": "absent"}]'), uid="b"),
+        review(pod(), uid="c"),
+        review(pod(ASK), uid="d", namespace="elsewhere"),
+        review(pod(ASK), uid="e"),
+    ]
+    responses = answers_of(kit, bodies)
+    assert [(each["uid"], each["allowed"]) for each in responses] == [
+        ("a", True),
+        ("b", False),
+        ("c", True),
+        ("d", False),
+        ("e", True),
+    ]
+    assert [(event.request_id, event.outcome) for event in kit.audit] == [
+        ("a", "ok"),
+        ("b", "not_found"),
+        ("c", "ok"),
+        ("d", "permission_denied"),
+        ("e", "ok"),
+    ]
+
+
+def test_without_a_record_nothing_that_arrived_together_is_let_in(kit: Kit) -> None:
+    kit.mutate(pod(ASK))
+    kit.audit.failing = Unavailable("the audit record can't be written")
+    responses = answers_of(kit, [review(pod(ASK)), review(pod()), review(pod('[{"name": "absent"}]'))])
+    for response in responses:
+        assert not response["allowed"]
+        assert response["status"]["code"] == 503
+        assert "audit record" in response["status"]["message"]
+
+
+def test_a_record_that_fails_in_an_unforeseen_way_lets_nothing_in(kit: Kit) -> None:
+    kit.audit.failing = RuntimeError("nobody thought of it")  # type: ignore[assignment]
+    [response] = answers_of(kit, [review(pod())])
+    assert not response["allowed"]
+    assert response["status"]["code"] == 500
+    assert "nobody thought" not in response["status"]["message"]

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
-from injector.http import TEXT, Connections, HttpProtocol, Limits, Response
+from injector.http import (
+    MAX_TURN,
+    MAX_TURN_BYTES,
+    TEXT,
+    Answer,
+    Connections,
+    HttpProtocol,
+    Limits,
+    Request,
+    Response,
+    Turns,
+)
 
 LIMITS = Limits(body=1000, arrival=0.4, first=0.6, idle=0.8)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -20,14 +31,23 @@ class Echo:
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
+        self.turns: list[int] = []
         self.cancelled = 0
         self.size = 0
         self.costs = 0.0
 
-    def __call__(self, method: bytes, path: bytes, body: bytes) -> Response | Awaitable[Response]:
+    def __call__(self, requests: Sequence[Request]) -> list[Answer]:
+        self.turns.append(len(requests))
+        return [self._answer(each) for each in requests]
+
+    def _answer(self, request: Request) -> Answer:
+        path = request.path
         self.seen.append(path)
         time.sleep(self.costs)
-        response = Response(200, TEXT, b"%b %b %d" % (method, path, len(body)) + b"x" * self.size)
+        if path == b"/bug":
+            raise KeyError("unforeseen")
+        text = b"%b %b %d" % (request.method, path, len(request.body))
+        response = Response(200, TEXT, text + b"x" * self.size)
         return self._later(response) if path.startswith(b"/slow") else response
 
     async def _later(self, response: Response) -> Response:
@@ -63,7 +83,8 @@ class Site:
 async def site() -> AsyncIterator[Site]:
     echo, connections = Echo(), Connections()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: HttpProtocol(echo, LIMITS, connections), "127.0.0.1", 0)
+    turns = Turns(echo)
+    server = await loop.create_server(lambda: HttpProtocol(turns, LIMITS, connections), "127.0.0.1", 0)
     try:
         yield Site(echo, connections, server.sockets[0].getsockname()[1])
     finally:
@@ -282,5 +303,87 @@ def test_one_connection_does_not_keep_another_waiting() -> None:
         while len(made.echo.seen) < 401:
             assert await asyncio.wait_for(reader.read(100_000), 5)
         writer.close()
+
+    run(test)
+
+
+def test_what_arrives_together_is_answered_together() -> None:
+    async def test(made: Site) -> None:
+        connected = [await made.connect() for _ in range(8)]
+        made.echo.costs = 0.05  # while the first is answered the others arrive
+        for _, writer in connected:
+            writer.write(post("/together", b"", CLOSE))
+        answers = [await asyncio.wait_for(reader.read(), 5) for reader, _ in connected]
+        assert all(answer.endswith(b"POST /together 0") for answer in answers)
+        assert len(made.echo.turns) <= 3
+        for _, writer in connected:
+            writer.close()
+
+    run(test)
+
+
+class Connected:
+    """Takes answers; ``gone`` when nobody is there any more."""
+
+    def __init__(self, *, gone: bool = False) -> None:
+        self.is_open = not gone
+        self.answers = 0
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        self.answers += 1
+
+
+@pytest.mark.parametrize(
+    ("bodies", "turns"),
+    [
+        ([b""] * (MAX_TURN + 1), [MAX_TURN, 1]),
+        ([b"x" * (MAX_TURN_BYTES // 2)] * 5, [2, 2, 1]),
+        ([b"x" * (MAX_TURN_BYTES * 2)] * 2, [1, 1]),
+    ],
+    ids=["many", "large", "one too large for any"],
+)
+def test_a_turn_is_bounded_so_that_probes_are_not_kept_waiting(bodies: list[bytes], turns: list[int]) -> None:
+    async def test() -> None:
+        echo = Echo()
+        gathering = Turns(echo)
+        connections = [Connected() for _ in bodies]
+        for connection, body in zip(connections, bodies, strict=True):
+            gathering.add(connection, Request(b"POST", b"/", body, True))  # type: ignore[arg-type]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert echo.turns == turns
+        assert all(connection.answers == 1 for connection in connections)
+
+    asyncio.run(test())
+
+
+def test_for_who_left_nothing_is_decided() -> None:
+    async def test() -> None:
+        echo = Echo()
+        gathering = Turns(echo)
+        for gone in (True, False, True):
+            gathering.add(Connected(gone=gone), Request(b"POST", b"/", b"", True))  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        assert echo.seen == [b"/"]
+
+    asyncio.run(test())
+
+
+def test_garbage_after_a_request_is_refused_after_its_answer() -> None:
+    async def test(made: Site) -> None:
+        answer = await made.exchange(post("/slow") + b"\x16\x03\x01\r\n\r\n" + post("/never"))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.count(b"HTTP/1.1 ") == 2
+        assert b"HTTP/1.1 400 " in answer
+        assert made.echo.seen == [b"/slow"]
+
+    run(test)
+
+
+def test_a_bug_costs_its_turn_an_error_and_nobody_his_connection() -> None:
+    async def test(made: Site) -> None:
+        answer = await made.exchange(post("/bug") + post("/after", b"", CLOSE))
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert answer.endswith(b"POST /after 0")
 
     run(test)

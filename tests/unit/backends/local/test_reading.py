@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from secrets_svc.backends.local import reader as reader_module
-from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import SecretRef
+from secrets_svc.core.ports import TellsState
+from secrets_svc.core.value import SecretValue
 
 UPDATE = """
 import sys
@@ -67,18 +67,21 @@ def test_absence_is_not_remembered_either(store: Any) -> None:
         store.delete(writer, "name")
 
 
-def test_as_long_as_nobody_writes_answers_are_given_again(store: Any) -> None:
-    """Asked for by equal references, and in any number."""
-    store.create(store.writer(), "name", b"value")
-    reader = store.reader()
-    refs = [store.ref("name"), store.ref("absent")]
-    first = reader.resolve(refs)
-    statements: list[str] = []
-    reader._database.connection.set_trace_callback(statements.append)
-    again = reader.resolve([SecretRef(Scope("flyte", "production", "shop"), ref.name) for ref in refs])
-    assert again == first
-    assert again is not first
-    assert statements == ["PRAGMA data_version"]
+def test_the_state_is_another_after_every_write_and_after_no_read(store: Any) -> None:
+    writer, reader = store.writer(), store.reader()
+    assert isinstance(reader, TellsState)
+    states = [reader.state()]
+    for write in (
+        lambda: store.create(writer, "name", b"value"),
+        lambda: writer.update(store.ref("name"), SecretValue(b"other"), actor="x", operation_id="o"),
+        lambda: store.delete(writer, "name"),
+        lambda: store.create(store.writer(), "name", b"value"),
+    ):
+        write()
+        states.append(reader.state())
+        reader.resolve([store.ref("name")])
+        assert reader.state() == states[-1]
+    assert len(set(states)) == 5
 
 
 def test_one_statement_for_all_references(store: Any) -> None:
@@ -88,8 +91,7 @@ def test_one_statement_for_all_references(store: Any) -> None:
     statements: list[str] = []
     reader._database.connection.set_trace_callback(statements.append)
     reader.resolve([store.ref("name"), *(store.ref(f"n-{number}") for number in range(300))])
-    assert len(statements) == 2
-    assert statements[0] == "PRAGMA data_version"
+    assert len(statements) == 1
 
 
 def test_more_references_than_one_statement_takes(store: Any) -> None:
@@ -102,15 +104,12 @@ def test_more_references_than_one_statement_takes(store: Any) -> None:
 
 
 def test_what_is_remembered_is_bounded(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pods may ask for endlessly many names that are not there."""
-    monkeypatch.setattr(reader_module, "MAX_ANSWERED", 40)
     monkeypatch.setattr(reader_module, "MAX_REMEMBERED", 5)
     writer, reader = store.writer(), store.reader()
     for number in range(12):
         store.create(writer, f"n-{number}", b"value")
     for number in range(200):
         reader.resolve([store.ref(f"absent-{number}"), store.ref(f"n-{number % 12}")])
-        assert sum(map(len, reader._answers)) <= 40
         assert len(reader._known) <= 5
 
 
