@@ -72,6 +72,11 @@ def sign(key: Ed25519PrivateKey, fields: tuple[str | bytes | int, ...]) -> bytes
     return key.sign(unambiguous(_ENTRY, *fields))
 
 
+def fingerprint(signature: bytes, fields: tuple[str | bytes | int, ...]) -> bytes:
+    """Stands for a signature and what it is over, in 32 bytes."""
+    return hashlib.sha256(unambiguous(_ENTRY, signature, *fields)).digest()
+
+
 def verify(key: Ed25519PublicKey, signature: bytes, fields: tuple[str | bytes | int, ...]) -> None:
     """Return if ``signature`` was made over ``fields``; else raise :class:`DoesNotVerify`."""
     try:
