@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
@@ -37,16 +37,18 @@ class DataPlane(SecretWriter, Protocol):
         """Raise what ``create`` would raise about the value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """Who calls, under which request id, and which intent it is.
 
     :param idempotency_key: the caller's own name for the intent, so that it may be repeated.
+    :ivar recorded: whether the audit has the call's event.
     """
 
     principal: Principal
     request_id: str
     idempotency_key: str | None = None
+    recorded: bool = field(default=False, init=False)
 
     @property
     def operation_id(self) -> str:
@@ -172,8 +174,7 @@ class ControlPlane:
 
     def whoami(self, call: Call) -> tuple[Binding, ...]:
         """What the caller may do, and where. Anybody who is known may ask."""
-        event = AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id)
-        self._audit.record(event)
+        self._record(call, AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id))
         return self._policy.bindings_of(call.principal)
 
     def _explain(self, ref: SecretRef) -> Explanation:
@@ -218,17 +219,16 @@ class ControlPlane:
         """Authorise, do ``work``, record how it ended, and only then answer."""
 
         def record(outcome: str, result: object = None) -> None:
-            self._audit.record(
-                AuditEvent(
-                    surface="api",
-                    action=action,
-                    actor=call.principal.name,
-                    outcome=outcome,
-                    request_id=call.request_id,
-                    secrets=secrets(result),
-                    detail=detail,
-                )
+            event = AuditEvent(
+                surface="api",
+                action=action,
+                actor=call.principal.name,
+                outcome=outcome,
+                request_id=call.request_id,
+                secrets=secrets(result),
+                detail=detail,
             )
+            self._record(call, event)
 
         try:
             decision = self._policy.decide(call.principal, action, scope)
@@ -243,3 +243,7 @@ class ControlPlane:
             raise
         record("ok", result)
         return result
+
+    def _record(self, call: Call, event: AuditEvent) -> None:
+        self._audit.record(event)
+        call.recorded = True

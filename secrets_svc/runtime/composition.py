@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secrets_svc.control.service import ControlPlane
-from secrets_svc.core.audit import AuditEvent, AuditSink
+from secrets_svc.core.audit import AuditSink
 from secrets_svc.core.errors import InvalidArgument, SecretsError
 from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.scope import Scope
@@ -58,7 +58,7 @@ def build_service(settings: Settings, state: Path) -> Service:
             control=ControlPlane(policy=_policy(settings), data_plane=data_plane, audit=audit),
             organization=settings.organization.name,
             authenticator=_authenticator(settings, state),
-            refused=_auditing_refusals(audit),
+            record=audit.record,
             ready=_store_answers(data_plane, settings.organization.name),
             metrics=metrics.text,
             body_deadline=settings.server.body_deadline,
@@ -85,13 +85,6 @@ def _authenticator(settings: Settings, state: Path) -> TokenAuthenticator:
             raise InvalidArgument(f"{field}: another principal has the same token; each needs one of its own")
         tokens[entry.principal] = token
     return TokenAuthenticator(tokens)
-
-
-def _auditing_refusals(audit: AuditSink) -> Callable[[str, SecretsError], None]:
-    def refused(request_id: str, error: SecretsError) -> None:
-        audit.record(AuditEvent("api", "authenticate", "anonymous", error.code, request_id))
-
-    return refused
 
 
 def _store_answers(data_plane: ValidatedWriter, organization: str) -> Callable[[], bool]:

@@ -24,7 +24,7 @@ from secrets_svc.core.errors import (
 )
 from secrets_svc.core.scope import shown
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
-from secrets_svc.edges.rest.gate import UNFORESEEN, App, Gate
+from secrets_svc.edges.rest.gate import UNFORESEEN, App, Gate, Record
 from secrets_svc.edges.rest.problems import problem
 from secrets_svc.edges.rest.routes import build_router
 
@@ -34,19 +34,20 @@ def build_app(
     control: ControlPlane,
     organization: str,
     authenticator: TokenAuthenticator,
-    refused: Callable[[str, SecretsError], None],
+    record: Record,
     ready: Callable[[], bool],
     metrics: Callable[[], bytes],
     body_deadline: float = 10.0,
 ) -> App:
     """The REST API as an ASGI application.
 
-    :param refused: told of each caller turned away. :param ready: whether the parts behind can be used.
-    :param metrics: the text for ``/metrics``. :param body_deadline: seconds for a whole request body.
+    :param record: takes the audit events of calls that don't reach the control plane.
+    :param ready: whether the parts behind can be used. :param metrics: the text for ``/metrics``.
+    :param body_deadline: seconds for a whole request body.
     """
     app = build_api(control=control, organization=organization)
     _add_probes(app, ready, metrics)
-    return Gate(app, authenticator=authenticator, refused=refused, body_deadline=body_deadline)
+    return Gate(app, authenticator=authenticator, record=record, body_deadline=body_deadline)
 
 
 def build_api(*, control: ControlPlane, organization: str) -> FastAPI:
@@ -86,6 +87,7 @@ def _add_probes(app: FastAPI, ready: Callable[[], bool], metrics: Callable[[], b
 
 
 def _problem(request: Request, error: SecretsError, status: int | None = None) -> Response:
+    request.state.error = error  # the gate records it, if nobody has
     code, headers, body = problem(error, request_id=request.state.request_id, status=status)
     return Response(body, status_code=code, headers=headers)
 
@@ -113,8 +115,6 @@ def describe_invalid(errors: Sequence[Any]) -> str:
 def _one_invalid(error: dict[str, Any]) -> str:
     place = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
     kind = error["type"]
-    if kind == "json_invalid":
-        return "the body is not valid JSON"
     if "value" in place[:1]:
         # Below "value" even a field's name may be the secret, misplaced.
         known = place[1] if len(place) > 1 and place[1] in ("text", "base64") else None

@@ -13,6 +13,7 @@ from secrets_svc.control.service import Call, ControlPlane
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import Scope, shown, validate_label
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
+from secrets_svc.edges.rest.bodies import StrictBodies
 from secrets_svc.edges.rest.shapes import (
     CreateIn,
     ExplanationOut,
@@ -43,7 +44,12 @@ DryRun = Annotated[bool, Query(description="check everything, write nothing")]
 
 def build_router(control: ControlPlane) -> APIRouter:
     """All ``/v1`` paths. The application's ``state.organization`` says which organization this is."""
-    router = APIRouter(prefix="/v1", responses=_PROBLEMS, dependencies=[Depends(_known_query)])
+    router = APIRouter(
+        prefix="/v1",
+        responses=_PROBLEMS,
+        dependencies=[Depends(_known_query)],
+        route_class=StrictBodies,
+    )
     _add_writes(router, control)
     _add_reads(router, control)
     return router
@@ -105,10 +111,12 @@ def call_of(
         ),
     ] = None,
 ) -> Call:
-    """Who calls, as the gate found out."""
+    """Who calls, as the gate found out, and the caller's name for the intent."""
     if idempotency_key is not None and not 0 < len(idempotency_key) <= 128:
         raise InvalidArgument("an Idempotency-Key has 1 to 128 characters")
-    return Call(request.state.principal, request.state.request_id, idempotency_key)
+    call: Call = request.state.call
+    call.idempotency_key = idempotency_key
+    return call
 
 
 CallOf = Annotated[Call, Depends(call_of)]

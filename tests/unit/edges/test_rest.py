@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from asgi import Exchange
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from secrets_svc.core.errors import SecretsError, Throttled, Unauthenticated, Unavailable, by_code
+from secrets_svc.core.audit import AuditEvent
+from secrets_svc.core.errors import Throttled, Unauthenticated, Unavailable, by_code
 from secrets_svc.core.value import SecretValue
 from secrets_svc.edges.rest.app import build_app, describe_invalid
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
@@ -25,7 +26,6 @@ from secrets_svc.edges.rest.shapes import CreateIn
 
 MARKER = "s3cr3t-m4rker"
 TOKEN = "t" * 32
-Message = MutableMapping[str, Any]
 
 
 def test_every_code_has_a_status_and_a_problem() -> None:
@@ -93,54 +93,6 @@ def test_unknown_fields_are_named_and_others_described() -> None:
 
 
 @dataclass
-class Exchange:
-    """One request through an ASGI application, and what came of it."""
-
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    parts: list[bytes] = field(default_factory=lambda: [b""])
-    method: str = "POST"
-    path: str = "/v1/secrets"
-    hang: bool = False
-    taken: int = 0
-    sent: list[Message] = field(default_factory=list)
-
-    async def receive(self) -> Message:
-        if self.taken >= len(self.parts):
-            if self.hang:
-                await asyncio.sleep(3600)
-            return {"type": "http.disconnect"}
-        self.taken += 1
-        more = self.hang or self.taken < len(self.parts)
-        return {"type": "http.request", "body": self.parts[self.taken - 1], "more_body": more}
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-
-    def through(self, app: Callable[..., Awaitable[None]]) -> tuple[int, dict[str, str], bytes]:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": self.method,
-            "path": self.path,
-            "raw_path": self.path.encode(),
-            "root_path": "",
-            "query_string": b"",
-            "scheme": "http",
-            "headers": self.headers,
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 2),
-        }
-        asyncio.run(self._run(app, scope))
-        start = self.sent[0]
-        headers = {name.decode(): value.decode() for name, value in start["headers"]}
-        return start["status"], headers, b"".join(each.get("body", b"") for each in self.sent[1:])
-
-    async def _run(self, app: Callable[..., Awaitable[None]], scope: dict[str, Any]) -> None:
-        await app(scope, self.receive, self.send)
-
-
-@dataclass
 class Behind:
     """What stands behind the gate: keeps what it is given."""
 
@@ -164,26 +116,29 @@ class Behind:
 AUTHORIZED = [(b"authorization", b"Bearer " + TOKEN.encode()), (b"content-type", b"application/json")]
 
 
-def gate(app: Any, refused: Callable[[str, SecretsError], None] = lambda *_: None, **more: Any) -> Gate:
+def gate(app: Any, record: Callable[[AuditEvent], None] = lambda _: None, **more: Any) -> Gate:
     known = TokenAuthenticator({"alice": SecretValue(TOKEN.encode())})
-    return Gate(app, authenticator=known, refused=refused, **more)
+    return Gate(app, authenticator=known, record=record, **more)
 
 
 def test_nothing_of_a_body_is_taken_before_the_caller_is_known() -> None:
-    turned_away: list[tuple[str, str]] = []
+    events: list[AuditEvent] = []
     exchange = Exchange([(b"x-request-id", b"r1")], [b"x"])
-    app = gate(Behind(), lambda request_id, error: turned_away.append((request_id, error.code)))
-    status, headers, _ = exchange.through(app)
+    status, headers, _ = exchange.through(gate(Behind(), events.append))
     assert (status, headers["connection"], exchange.taken) == (401, "close", 0)
-    assert turned_away == [("r1", "unauthenticated")]
+    [event] = events
+    assert (event.request_id, event.actor, event.outcome) == ("r1", "anonymous", "unauthenticated")
 
 
 def test_a_caller_whose_refusal_cannot_be_recorded_hears_that() -> None:
-    def refused(request_id: str, error: SecretsError) -> None:
+    def record(event: AuditEvent) -> None:
         raise Unavailable("the audit record can't be written")
 
-    status, _, body = Exchange().through(gate(Behind(), refused))
-    assert (status, json.loads(body)["code"]) == (503, "unavailable")
+    for headers in ([], AUTHORIZED, [*AUTHORIZED, (b"content-encoding", b"br")]):
+        exchange = Exchange(headers)
+        status, _, body = exchange.through(gate(Behind(), record))
+        assert (status, json.loads(body)["code"]) == (503, "unavailable")
+        assert len(exchange.sent) == 2
 
 
 def test_a_body_arrives_in_one_piece_with_its_length() -> None:
@@ -254,7 +209,7 @@ def test_an_unforeseen_error_inside_the_api_is_a_problem_document_too(
         control=None,  # type: ignore[arg-type]  # not reached
         organization="flyte",
         authenticator=TokenAuthenticator({}),
-        refused=lambda *_: None,
+        record=lambda _: None,
         ready=ready,
         metrics=lambda: b"",
     )
@@ -270,7 +225,7 @@ def test_a_store_that_does_not_answer_makes_us_not_ready() -> None:
         control=None,  # type: ignore[arg-type]  # not reached
         organization="flyte",
         authenticator=TokenAuthenticator({}),
-        refused=lambda *_: None,
+        record=lambda _: None,
         ready=lambda: False,
         metrics=lambda: b"",
     )
