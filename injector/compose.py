@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from injector.delivery.memory import InMemoryStaging
 from injector.handler import AdmissionHandler
+from injector.proofs import NamespaceMap
 from injector.requests import Claim
 from injector.server import InjectorRoutes
-from injector.trust import NamespaceMap
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.runtime.metrics import Metrics
 from secrets_svc.runtime.settings import Settings

@@ -10,14 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-
-import msgspec
+from typing import TypedDict
 
 from injector.delivery.staging import Staged, Staging, rehearse
 from injector.dialects import ours
-from injector.fit import misfit
 from injector.layout import Layout, lay_out, refuse_stray_references
-from injector.patch import PatchPlan, build_patch
+from injector.outcomes import Outcome, StagedNames, outcome_of
+from injector.patch import build_patch
 from injector.refusals import STATUS_BY_CODE, Refused, refuse_pod, refuse_secrets
 from injector.requests import PodRequests, SecretRequest
 from injector.review import (
@@ -29,7 +28,7 @@ from injector.review import (
     encode_refusal,
     pod_of,
 )
-from injector.trust import Proof, prove_scope
+from injector.trust import Proof, Unconfirmed, confirm_scope, prove_scope
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import (
@@ -55,9 +54,6 @@ _ATTEMPTS = 4
 OUTCOME_WEIGHT = 64
 MAX_OUTCOMES = 32_768
 
-#: What is staged for each name of the requests; ``None`` where the name is absent.
-StagedNames = tuple[Staged | None, ...]
-
 
 @dataclass(slots=True)
 class Admission:
@@ -68,16 +64,6 @@ class Admission:
     scope: Scope
     requests: PodRequests
     layout: Layout
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the requests of a pod came to. The same for all pods that ask the same and get the same."""
-
-    plan: PatchPlan
-    audit: tuple[AuditSecret, ...]
-    warnings: tuple[str, ...] = ()
-    unfit: tuple[SecretRequest, SecretsError] | None = None
 
 
 @dataclass(slots=True)
@@ -142,31 +128,28 @@ class AdmissionHandler:
             return error
         if api_version != _V1:
             return _refuse_version(api_version[:64], request)
+        pod = None
         try:
-            admission = self._open(request)
+            pod = pod_of(request)
+            if not ours.asks(pod.metadata):
+                refuse_stray_references(pod.spec)
+                return _allow(request)
+            scope = self._prove(request, pod)
+            if scope is None:
+                return self._answer_later(request, pod, None)
+            admission = _open(request, pod, scope)
             if admission is None:
-                return Decision(request.uid, encode_allowed(request.uid), _event(request, "ok", ()))
-            return self._decide_now(admission, moment) or self._answer_later(admission)
+                return _allow(request)
+            return self._decide_now(admission, moment) or self._answer_later(request, pod, admission)
         except Exception as error:
             return _refuse(request, error)
 
-    def _open(self, request: AdmissionRequest) -> Admission | None:
-        """Everything that is decided before a store is asked; ``None`` for a pod that asks nothing."""
-        pod = pod_of(request)
-        if not ours.asks(pod.metadata):
-            refuse_stray_references(pod.spec)
+    def _prove(self, request: AdmissionRequest, pod: Pod) -> Scope | None:
+        """The proven scope; ``None`` where a live look has the last word."""
+        try:
+            return prove_scope(self._proofs, ours.claim(pod.metadata), **_circumstances(request))
+        except Unconfirmed:
             return None
-        scope = prove_scope(
-            self._proofs,
-            ours.claim(pod.metadata),
-            namespace=request.namespace,
-            username=request.user_info.username,
-        )
-        requests = ours.parse(pod.metadata)
-        if requests is None:
-            refuse_stray_references(pod.spec)
-            return None
-        return Admission(request, pod, scope, requests, lay_out(pod, requests))
 
     def _decide_now(self, admission: Admission, moment: Moment) -> Decision | None:
         """The decision, if nothing has to be waited for."""
@@ -187,18 +170,34 @@ class AdmissionHandler:
             staged.append(known)
         return self._let_in(admission, tuple(staged))
 
-    async def _answer_later(self, admission: Admission) -> bytes:
+    async def _answer_later(self, request: AdmissionRequest, pod: Pod, admission: Admission | None) -> bytes:
+        """The answer after all that takes waiting; without ``admission`` its scope is yet to be confirmed."""
+        due = asyncio.get_running_loop().time() + self._deadline
         try:
-            decision = self._let_in(admission, await self._find(admission))
+            if admission is None:
+                admission = _open(request, pod, await self._confirm(request, pod, due))
+            if admission is None:
+                decision = _allow(request)
+            else:
+                decision = self._let_in(admission, await self._find(admission, due))
         except Exception as error:
-            decision = _refuse(admission.request, error)
+            decision = _refuse(request, error)
         self._record([decision])
         return decision.answer
 
-    async def _find(self, admission: Admission) -> StagedNames:
-        """Resolve and stage within the deadline, again where something is written meanwhile."""
+    async def _confirm(self, request: AdmissionRequest, pod: Pod, due: float) -> Scope:
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout_at(due):
+                return await confirm_scope(self._proofs, ours.claim(pod.metadata), **_circumstances(request))
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"no answer within {self._deadline:g} s about what the namespace stands for"
+            ) from None
+
+    async def _find(self, admission: Admission, due: float) -> StagedNames:
+        """Resolve and stage, again where something is written meanwhile."""
+        try:
+            async with asyncio.timeout_at(due):
                 for _ in range(_ATTEMPTS):
                     hits = await self._reading.resolve(admission.scope, admission.requests.names)
                     self._refuse_missing(admission, hits)
@@ -261,6 +260,29 @@ class AdmissionHandler:
         return refuse_secrets(error, about, scope=scope, store=store, detail=error.message)
 
 
+class _Circumstances(TypedDict):
+    namespace: str
+    username: str
+
+
+def _circumstances(request: AdmissionRequest) -> _Circumstances:
+    """What proofs go by beside the claim: the API server's word, never the pod's."""
+    return {"namespace": request.namespace, "username": request.user_info.username}
+
+
+def _open(request: AdmissionRequest, pod: Pod, scope: Scope) -> Admission | None:
+    """What is asked for and where it goes; no store is asked. ``None`` where that is nothing."""
+    requests = ours.parse(pod.metadata)
+    if requests is None:
+        refuse_stray_references(pod.spec)
+        return None
+    return Admission(request, pod, scope, requests, lay_out(pod, requests))
+
+
+def _allow(request: AdmissionRequest) -> Decision:
+    return Decision(request.uid, encode_allowed(request.uid), _event(request, "ok", ()))
+
+
 def _refuse_version(api_version: str, request: AdmissionRequest) -> Decision:
     code = InvalidArgument.code
     message = f"{code}: only {_V1} is taken here: set admissionReviewVersions: [v1]"
@@ -287,45 +309,6 @@ def _as_refusal(error: Exception, uid: str) -> Refused:
         return refuse_pod(error)
     log.error("unforeseen %s in admission %s", type(error).__name__, uid[:64])
     return refuse_pod(Internal("an internal error; see the injector's log"))
-
-
-def outcome_of(requests: PodRequests, staged: StagedNames, store: str) -> Outcome:
-    """What ``requests`` come to, given what is staged for their names. Pure."""
-    found = dict(zip(requests.names, staged, strict=True))
-    names: list[str | None] = []
-    audit: list[AuditSecret] = []
-    absent: list[str] = []
-    unfit: tuple[SecretRequest, SecretsError] | None = None
-    for request in requests.items:
-        what = found[request.name]
-        names.append(what.name if what is not None else None)
-        if what is None:
-            audit.append(AuditSecret(request.name, store=store))
-            absent.append(f'optional secret "{request.name}" ({request.places}) is absent')
-            continue
-        audit.append(AuditSecret.of(what.resolved.ref, version=what.resolved.token, store=store))
-        error = misfit(request, what.facts)
-        if error is not None and unfit is None:
-            unfit = (request, error)
-    plan = PatchPlan(requests, names, status_text(requests, staged, store))
-    return Outcome(plan, tuple(audit), tuple(absent), unfit)
-
-
-def status_text(requests: PodRequests, staged: StagedNames, store: str) -> str:
-    """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
-    found = dict(zip(requests.names, staged, strict=True))
-    entries: list[dict[str, str]] = []
-    for request in requests.items:
-        what = found[request.name]
-        entry = {"name": request.name, "store": store}
-        if what is not None:
-            entry |= {"scope": str(what.resolved.ref.scope), "version": what.resolved.token}
-        if request.env is not None:
-            entry["env"] = request.env
-        if request.file is not None:
-            entry["file"] = request.file
-        entries.append(entry)
-    return msgspec.json.encode(entries).decode()
 
 
 def _event(request: AdmissionRequest, outcome: str, secrets: tuple[AuditSecret, ...]) -> AuditEvent:

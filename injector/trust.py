@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from injector.requests import Claim
 from secrets_svc.core.errors import PermissionDenied
-from secrets_svc.core.scope import Scope, shown
+from secrets_svc.core.scope import Scope
+
+
+class Unconfirmed(PermissionDenied):
+    """Not proven by what is known here and now; a live look may tell otherwise."""
 
 
 class Proof(Protocol):
@@ -22,50 +27,75 @@ class Proof(Protocol):
 
         :param namespace: of the admission request. :param username: who creates the pod.
         :raises PermissionDenied: not proven by this; the message says why.
+        :raises Unconfirmed: only a :class:`LiveProof`: see :meth:`LiveProof.confirm`.
         """
 
 
-class NamespaceMap:
-    """The operator's own table of namespaces: they equal the claim, or give the scope where there is none.
+@runtime_checkable
+class LiveProof(Proof, Protocol):
+    """A proof that goes by a copy of what the cluster says, and can ask the cluster itself."""
 
-    :param organization: of the installation. :param namespaces: what each stands for.
-    """
+    async def confirm(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+        """As :meth:`Proof.prove`, on a look that began after this call.
 
-    name = "namespace map"
-
-    def __init__(self, organization: str, namespaces: Mapping[str, Claim]) -> None:
-        self._scopes = {
-            namespace: Scope(organization, known.domain, known.project)
-            for namespace, known in namespaces.items()
-        }
-
-    def prove(self, claim: Claim, *, namespace: str, username: str) -> Scope:
-        """See :class:`Proof`."""
-        del username  # whoever may create pods in a namespace is in its scope
-        scope = self._scopes.get(namespace)
-        if scope is None:
-            raise PermissionDenied(f"namespace {shown(namespace)} is not in the namespace map")
-        for kind, claimed, known in (
-            ("project", claim.project, scope.project),
-            ("domain", claim.domain, scope.domain),
-        ):
-            if claimed is not None and claimed != known:
-                stands = f"stands for {kind} {shown(known)}" if known else f"stands for no one {kind}"
-                raise PermissionDenied(
-                    f"the pod claims {kind} {shown(claimed)}, but namespace {shown(namespace)} {stands}"
-                )
-        return scope
+        :raises PermissionDenied: not proven. :raises SecretsError: the cluster can't be asked.
+        """
 
 
 def prove_scope(proofs: Iterable[Proof], claim: Claim, *, namespace: str, username: str) -> Scope:
     """The scope of a pod by the first proof that holds.
 
     :raises PermissionDenied: none holds; the message has each one's reason.
+    :raises Unconfirmed: none holds yet: :func:`confirm_scope` has the last word.
     """
     reasons: list[str] = []
+    refusal: type[PermissionDenied] = PermissionDenied
     for proof in proofs:
         try:
             return proof.prove(claim, namespace=namespace, username=username)
         except PermissionDenied as error:
             reasons.append(f"{proof.name}: {error.message}")
+            refusal = Unconfirmed if isinstance(error, Unconfirmed) else refusal
+    raise refusal("; ".join(reasons) or "no proof of scope is configured")
+
+
+async def confirm_scope(proofs: Iterable[Proof], claim: Claim, *, namespace: str, username: str) -> Scope:
+    """As :func:`prove_scope`, asking the cluster itself where that is possible.
+
+    :raises PermissionDenied: none holds. :raises SecretsError: the cluster can't be asked.
+    """
+    reasons: list[str] = []
+    for proof in proofs:
+        try:
+            if isinstance(proof, LiveProof):
+                return await proof.confirm(claim, namespace=namespace, username=username)
+            return proof.prove(claim, namespace=namespace, username=username)
+        except PermissionDenied as error:
+            reasons.append(f"{proof.name}: {error.message}")
     raise PermissionDenied("; ".join(reasons) or "no proof of scope is configured")
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceFacts:
+    """What the cluster says of a namespace.
+
+    :param uid: another one after it was deleted and made again. :param terminating: it is being deleted.
+    """
+
+    name: str
+    uid: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    terminating: bool = False
+
+
+class Namespaces(Protocol):
+    """The cluster's namespaces."""
+
+    def known(self, name: str) -> NamespaceFacts | None:
+        """As last heard of; ``None`` where that isn't recent enough to go by, or nothing was heard of it."""
+
+    async def look(self, name: str) -> NamespaceFacts | None:
+        """As the API server says in a call that began after this one; ``None`` where there is none.
+
+        :raises SecretsError: it can't be asked.
+        """

@@ -14,7 +14,7 @@ import jsonpatch
 from injector.delivery.memory import InMemoryStaging
 from injector.handler import AdmissionHandler
 from injector.requests import Claim
-from injector.trust import NamespaceMap
+from injector.proofs import NamespaceMap
 from secrets_svc.core.audit import AuditEvent, AuditSink
 from secrets_svc.core.errors import Changed, InvalidArgument, SecretsError
 from secrets_svc.core.ports import Resolved, SecretVersion

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from injector.proofs import NamespaceMap
 from injector.requests import Claim
-from injector.trust import NamespaceMap, prove_scope
+from injector.trust import prove_scope
 from secrets_svc.core.errors import PermissionDenied
 from secrets_svc.core.scope import Scope
 

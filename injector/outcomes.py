@@ -1,0 +1,66 @@
+"""What the requests of a pod come to, once everything is looked up and staged. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from injector.delivery.staging import Staged
+from injector.fit import misfit
+from injector.patch import PatchPlan
+from injector.requests import PodRequests, SecretRequest
+from secrets_svc.core.audit import AuditSecret
+from secrets_svc.core.errors import SecretsError
+
+#: What is staged for each name of the requests; ``None`` where the name is absent.
+StagedNames = tuple[Staged | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the requests of a pod came to. The same for all pods that ask the same and get the same."""
+
+    plan: PatchPlan
+    audit: tuple[AuditSecret, ...]
+    warnings: tuple[str, ...] = ()
+    unfit: tuple[SecretRequest, SecretsError] | None = None
+
+
+def outcome_of(requests: PodRequests, staged: StagedNames, store: str) -> Outcome:
+    """What ``requests`` come to, given what is staged for their names. Pure."""
+    found = dict(zip(requests.names, staged, strict=True))
+    names: list[str | None] = []
+    audit: list[AuditSecret] = []
+    absent: list[str] = []
+    unfit: tuple[SecretRequest, SecretsError] | None = None
+    for request in requests.items:
+        what = found[request.name]
+        names.append(what.name if what is not None else None)
+        if what is None:
+            audit.append(AuditSecret(request.name, store=store))
+            absent.append(f'optional secret "{request.name}" ({request.places}) is absent')
+            continue
+        audit.append(AuditSecret.of(what.resolved.ref, version=what.resolved.token, store=store))
+        error = misfit(request, what.facts)
+        if error is not None and unfit is None:
+            unfit = (request, error)
+    plan = PatchPlan(requests, names, status_text(requests, staged, store))
+    return Outcome(plan, tuple(audit), tuple(absent), unfit)
+
+
+def status_text(requests: PodRequests, staged: StagedNames, store: str) -> str:
+    """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
+    found = dict(zip(requests.names, staged, strict=True))
+    entries: list[dict[str, str]] = []
+    for request in requests.items:
+        what = found[request.name]
+        entry = {"name": request.name, "store": store}
+        if what is not None:
+            entry |= {"scope": str(what.resolved.ref.scope), "version": what.resolved.token}
+        if request.env is not None:
+            entry["env"] = request.env
+        if request.file is not None:
+            entry["file"] = request.file
+        entries.append(entry)
+    return msgspec.json.encode(entries).decode()
