@@ -64,6 +64,17 @@ def report(error: SecretsError, *, as_json: bool) -> int:
     return exit_code(error)
 
 
+def from_refusal(kind: type[SecretsError], message: str, about: str = "") -> SecretsError:
+    """A refusal of the injector's as an error; its code, which every error is shown with, leaves the text.
+
+    :param kind: stands for the refusal's code. :param about: put in front, such as ``Pod report``.
+    """
+    text = message.removeprefix(f"{kind.code}: ")
+    if text == message:
+        text = message.replace(f": {kind.code};", ":", 1)
+    return kind(f"{about}: {text}" if about else text)
+
+
 def from_unexpected(error: Exception) -> SecretsError:
     """What to report for an exception that nobody expected; its text, which may hold a value, stays out."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] not in _OURS:

@@ -9,6 +9,7 @@ from cli.context import Context, load_context
 from cli.scopes import ScopeOptions, choose_filter, choose_scope
 from secrets_svc.client.scopes import ScopeParts
 from secrets_svc.core.errors import Unavailable
+from secrets_svc.core.scope import in_words
 
 if TYPE_CHECKING:
     from secrets_svc.client.http import ControlPlaneClient
@@ -26,12 +27,7 @@ class Session(NamedTuple):
     @property
     def place(self) -> str:
         """The scope in words."""
-        parts = self.parts
-        if parts.project and parts.domain:
-            return f"project-domain {parts.project}/{parts.domain}"
-        if parts.project:
-            return f"project {parts.project}"
-        return f"domain {parts.domain}" if parts.domain else f"organization {parts.organization}"
+        return in_words(*self.parts)
 
 
 def connect(context: Context, timeout: float = DEFAULT_TIMEOUT) -> ControlPlaneClient:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import options
-from cli.output import OutputFormat, Table, escape, print_document
+from cli.errors import from_refusal
+from cli.output import OutputFormat, Table, escape, note, print_document
 from secrets_svc.core.errors import InvalidArgument, SecretsError, Unavailable, by_code
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ def check(
         raise Unavailable(
             'no webhook is configured; start one with "secret serve all", or set injector in the context'
         )
-    refused: SecretsError | None = None
-    for pod in read_pods(file):
+    pods = read_pods(file)
+    refusals: list[SecretsError] = []
+    patched: list[dict[str, Any]] = []
+    for pod in pods:
         where = namespace or pod.namespace
         if where is None:
             raise InvalidArgument(f"{pod.origin} names no namespace: say which with --namespace")
@@ -65,26 +67,41 @@ def check(
             timeout=timeout,
         )
         _print(pod, verdict, output)
-        if not verdict.allowed and refused is None:
-            refused = by_code().get(verdict.code, Unavailable)(f"{pod.origin}: {verdict.message}")
-    if refused is not None:
-        raise refused
+        if not verdict.allowed:
+            kind = by_code().get(verdict.code, Unavailable)
+            refusals.append(from_refusal(kind, verdict.message, pod.origin))
+        elif output in {OutputFormat.JSON, OutputFormat.YAML}:
+            patched.append(_patched(pod, verdict))
+    if patched:
+        one = patched[0] if len(pods) == 1 else {"apiVersion": "v1", "kind": "List", "items": patched}
+        print_document(one, output)
+    _raise_first(refusals)
+
+
+def _raise_first(refusals: list[SecretsError]) -> None:
+    for further in refusals[1:]:
+        note(f"{further.code}: {further.message}")
+    if refusals:
+        raise refusals[0]
 
 
 def _print(pod: FoundPod, verdict: Verdict, output: OutputFormat) -> None:
     for warning in verdict.warnings:
-        sys.stderr.write(f"note: {escape(warning)}\n")
+        note(warning)
     if output is OutputFormat.NAME:
         typer.echo(f"{escape(pod.origin)}: {'allowed' if verdict.allowed else escape(verdict.code)}")
-        return
-    if not verdict.allowed:
-        return
-    if output is OutputFormat.TABLE:
+    elif output is OutputFormat.TABLE and verdict.allowed:
         _print_table(pod, verdict)
-    else:
-        import jsonpatch
 
-        print_document(jsonpatch.apply_patch(pod.document, list(verdict.patch)), output)
+
+def _patched(pod: FoundPod, verdict: Verdict) -> dict[str, Any]:
+    import jsonpatch
+
+    try:
+        found: dict[str, Any] = jsonpatch.apply_patch(pod.document, list(verdict.patch))
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        raise Unavailable(f"the webhook's patch does not fit {pod.origin}") from error
+    return found
 
 
 def _print_table(pod: FoundPod, verdict: Verdict) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import options
+from cli.errors import from_refusal
 from cli.scopes import ScopeOptions
-from secrets_svc.core.errors import InvalidArgument, SecretsError, Unsupported
+from secrets_svc.core.errors import InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
     from cli.context import Context
@@ -167,14 +168,9 @@ def _read(context: Context, task: TaskRequest, scope: Scope) -> TaskSecrets:
             secrets = asyncio.run(gather_secrets(task, scope, laptop.reading))
         except Refused as refusal:
             laptop.record_run(refusal.error.code, scope)
-            raise _with_message(refusal.error, refusal.message) from refusal
+            raise from_refusal(type(refusal.error), refusal.message) from refusal
         laptop.record_run("ok", scope, secrets.audit)
         return secrets
-
-
-def _with_message(error: SecretsError, message: str) -> SecretsError:
-    """An error of the same class whose text is the whole refusal; the code stands in front of it anyway."""
-    return type(error)(message.replace(f": {error.code};", ":", 1), retry_after=error.retry_after)
 
 
 def _environment(secrets: TaskSecrets, folder: Path | None) -> dict[bytes, bytes]:

@@ -62,11 +62,7 @@ class Scope:
         return "domain" if self.domain is not None else "organization"
 
     def __str__(self) -> str:
-        if self.project is not None and self.domain is not None:
-            return f"project-domain {self.project}/{self.domain}"
-        if self.project is not None:
-            return f"project {self.project}"
-        return f"domain {self.domain}" if self.domain is not None else f"organization {self.organization}"
+        return in_words(self.organization, self.domain, self.project)
 
     def covers(self, other: Scope) -> bool:
         """Whether ``other`` lies inside this scope (a scope covers itself)."""
@@ -75,6 +71,18 @@ class Scope:
             and self.domain in (None, other.domain)
             and self.project in (None, other.project)
         )
+
+
+def in_words(organization: str | None, domain: str | None, project: str | None) -> str:
+    """A scope as people read it, such as ``project-domain shop/production``.
+
+    :param organization: may be ``None`` where another part is there, which says it all to people.
+    """
+    if project is not None and domain is not None:
+        return f"project-domain {project}/{domain}"
+    if project is not None:
+        return f"project {project}"
+    return f"domain {domain}" if domain is not None else f"organization {organization}"
 
 
 @lru_cache(maxsize=4096)

@@ -12,9 +12,9 @@ from typing import Any
 import click
 import pytest
 
-from cli.errors import EXIT_CODES, exit_code, from_unexpected, report, wants_json
+from cli.errors import EXIT_CODES, exit_code, from_refusal, from_unexpected, report, wants_json
 from cli.main import COMMANDS, group
-from secrets_svc.core.errors import SecretsError, by_code
+from secrets_svc.core.errors import NotFound, SecretsError, by_code
 
 ROOT = Path(__file__).resolve().parents[3]
 GET = ("get", "db", "-p", "shop")
@@ -90,6 +90,20 @@ def test_when_nothing_listens(secret: Any, monkeypatch: pytest.MonkeyPatch) -> N
         6,
         'secret: unavailable: nothing listens at http://127.0.0.1:1; start it with "secret serve all"\n',
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ('secret "a" (env A): not_found; looked in x', 'secret "a" (env A): looked in x'),
+        ("not_found: nothing; no store was asked", "nothing; no store was asked"),
+        ("not_found: its text: not_found; stays", "its text: not_found; stays"),
+        ("of another code: conflict; stays", "of another code: conflict; stays"),
+    ],
+)
+def test_a_refusals_code_is_in_front_once(message: str, shown: str) -> None:
+    assert from_refusal(NotFound, message).message == shown
+    assert from_refusal(NotFound, message, "Pod report").message == f"Pod report: {shown}"
 
 
 class TestUnexpected:

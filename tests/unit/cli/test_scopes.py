@@ -6,8 +6,12 @@ import pytest
 
 from cli.context import Context
 from cli.scopes import ScopeOptions, choose_filter, choose_scope
+from cli.session import Session
+from secrets_svc.client.http import ControlPlaneClient
 from secrets_svc.client.scopes import ScopeParts
 from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.scope import Scope
+from secrets_svc.core.value import SecretValue
 
 CONTEXT = Context(organization="acme", project="shop", domain="production")
 ENVIRON = {"SECRET_PROJECT": "cart", "SECRET_DOMAIN": "staging"}
@@ -56,3 +60,18 @@ def test_org_wide_and_a_part_contradict_each_other(options: ScopeOptions) -> Non
 
 def test_a_filter_may_be_empty() -> None:
     assert choose_filter(ScopeOptions(), environ={}, context=Context()) == ScopeParts()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ScopeParts(None, "production", "shop"),
+        ScopeParts("acme", None, "shop"),
+        ScopeParts(None, "production", None),
+        ScopeParts("acme"),  # a session without any part learns this one from the server
+    ],
+)
+def test_a_place_is_said_as_a_scope_is(parts: ScopeParts) -> None:
+    client = ControlPlaneClient("http://127.0.0.1:9", SecretValue(b"token"))
+    scope = Scope(parts.organization or "any", parts.domain, parts.project)
+    assert Session(client, CONTEXT, parts).place == str(scope)
