@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from secrets_svc.core.errors import AlreadyExists, Changed, Conflict, InvalidArgument, NotFound, TooLarge
+from secrets_svc.core.intents import fingerprint, used_for_another
 from secrets_svc.core.naming import MAX_STORAGE_NAME, storage_name
-from secrets_svc.core.ports import Backend, Capabilities, Page, Resolved, SecretVersion
+from secrets_svc.core.ports import Backend, Capabilities, Fits, Page, Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
@@ -35,8 +37,7 @@ class MemorySettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    verb: str
-    ref: SecretRef
+    fingerprint: bytes
     answer: SecretMetadata | None
     at: float
 
@@ -48,6 +49,7 @@ class MemoryStore:
     lock: threading.Lock = field(default_factory=threading.Lock)
     secrets: dict[SecretRef, tuple[SecretMetadata, SecretValue]] = field(default_factory=dict)
     operations: dict[str, _Operation] = field(default_factory=dict)
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def writer(self) -> MemoryWriter:
         """A writer on this store."""
@@ -57,19 +59,19 @@ class MemoryStore:
         """A reader on this store."""
         return MemoryReader(self)
 
-    def earlier(self, operation_id: str, verb: str, ref: SecretRef) -> _Operation | None:
+    def earlier(self, operation_id: str, intent: bytes) -> _Operation | None:
         """The operation if it was done already; with the lock held."""
         done = self.operations.get(operation_id)
-        if done is not None and (done.verb, done.ref) != (verb, ref):
-            raise InvalidArgument("operation_id was used before, for another secret or verb: take a new one")
+        if done is not None and done.fingerprint != intent:
+            raise used_for_another()
         return done
 
-    def remember(self, operation_id: str, verb: str, ref: SecretRef, answer: SecretMetadata | None) -> None:
+    def remember(self, operation_id: str, intent: bytes, answer: SecretMetadata | None) -> None:
         """Write down that it was done; forgets what is too old; with the lock held."""
         at = time.monotonic()
         while self.operations and next(iter(self.operations.values())).at < at - REMEMBERED:
             del self.operations[next(iter(self.operations))]
-        self.operations[operation_id] = _Operation(verb, ref, answer, at)
+        self.operations[operation_id] = _Operation(intent, answer, at)
 
 
 class MemoryWriter:
@@ -83,15 +85,16 @@ class MemoryWriter:
     ) -> SecretMetadata:
         """See the port."""
         _check(ref, operation_id, value)
+        intent = self._intent("create", ref, value=value, type=type)
         with self._store.lock:
-            done = self._store.earlier(operation_id, "create", ref)
+            done = self._store.earlier(operation_id, intent)
             if done is not None and done.answer is not None:
                 return done.answer
             if ref in self._store.secrets:
                 raise AlreadyExists(f"secret {ref} exists already")
             at = datetime.now(UTC)
             made = SecretMetadata(ref, type, _token(), at, at, actor, actor, len(value))
-            return self._put(made, value, operation_id, "create")
+            return self._put(made, value, operation_id, intent)
 
     def update(
         self,
@@ -101,28 +104,33 @@ class MemoryWriter:
         actor: str,
         operation_id: str,
         expected: str | None = None,
+        fits: Fits | None = None,
     ) -> SecretMetadata:
         """See the port."""
         _check(ref, operation_id, value)
+        intent = self._intent("update", ref, value=value, expected=expected)
         with self._store.lock:
-            done = self._store.earlier(operation_id, "update", ref)
+            done = self._store.earlier(operation_id, intent)
             if done is not None and done.answer is not None:
                 return done.answer
             old, _ = self._existing(ref)
             if expected is not None and expected != old.version:
                 raise Conflict(f"secret {ref} is at another version than expected: look at it again")
+            if fits is not None:
+                fits(old.type)
             at = max(datetime.now(UTC), old.updated_at)
             made = replace(old, version=_token(), updated_at=at, updated_by=actor, size=len(value))
-            return self._put(made, value, operation_id, "update")
+            return self._put(made, value, operation_id, intent)
 
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:  # noqa: ARG002  # the port's
         """See the port."""
         _check(ref, operation_id)
+        intent = self._intent("delete", ref)
         with self._store.lock:
-            if self._store.earlier(operation_id, "delete", ref) is None:
+            if self._store.earlier(operation_id, intent) is None:
                 self._existing(ref)
                 del self._store.secrets[ref]
-                self._store.remember(operation_id, "delete", ref, None)
+                self._store.remember(operation_id, intent, None)
 
     def describe(self, ref: SecretRef) -> SecretMetadata:
         """See the port."""
@@ -155,9 +163,14 @@ class MemoryWriter:
             raise NotFound(f"there is no secret {ref}")
         return found
 
-    def _put(self, made: SecretMetadata, value: SecretValue, operation_id: str, verb: str) -> SecretMetadata:
+    def _intent(self, verb: str, ref: SecretRef, **more: Any) -> bytes:
+        return fingerprint(self._store.key, verb=verb, name=storage_name(ref), **more)
+
+    def _put(
+        self, made: SecretMetadata, value: SecretValue, operation_id: str, intent: bytes
+    ) -> SecretMetadata:
         self._store.secrets[made.ref] = (made, value)
-        self._store.remember(operation_id, verb, made.ref, made)
+        self._store.remember(operation_id, intent, made)
         return made
 
 

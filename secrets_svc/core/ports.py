@@ -6,7 +6,7 @@ What a store answers is hostile until the adapter has checked it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -16,6 +16,8 @@ from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 
 T = TypeVar("T")
+#: Raises unless a value can be of that type.
+Fits = Callable[[SecretType], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,10 @@ class SecretWriter(Protocol):
     """Writes and sees metadata, never values.
 
     ``operation_id`` names one intent of one caller (opaque, at most 128 characters): the same call again with
-    the same id succeeds without doing anything twice; the id again for another ref or verb is
-    ``invalid_argument``. Stores remember ids for at least an hour.
+    the same id succeeds without doing anything twice; the id again with another ref, verb, value, type or
+    ``expected`` is ``invalid_argument``. Stores remember ids for at least an hour, and compare by
+    :func:`secrets_svc.core.intents.fingerprint`: nothing that values could be tried out against may rest
+    anywhere. Once its keys were replaced, a store may take the same ref and verb for the same intent.
     """
 
     def create(
@@ -78,10 +82,13 @@ class SecretWriter(Protocol):
         actor: str,
         operation_id: str,
         expected: str | None = None,
+        fits: Fits | None = None,
     ) -> SecretMetadata:
         """Replace the value; the type stays. May be repeated with the same ``operation_id``.
 
         :param expected: the version token that must be current.
+        :param fits: called with the type of the very version that is then replaced, at most a few times, and
+            not for a repeat; what it raises is passed on, and nothing is written.
         :raises NotFound: there is none. :raises Conflict: ``expected`` is not current.
         """
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from secrets_svc.core.errors import NotFound
-from secrets_svc.core.ports import Capabilities, Page, SecretWriter
+from secrets_svc.core.ports import Capabilities, Fits, Page, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
@@ -40,15 +39,22 @@ class ValidatedWriter:
         actor: str,
         operation_id: str,
         expected: str | None = None,
+        fits: Fits | None = None,
     ) -> SecretMetadata:
-        """See :class:`SecretWriter`; the new value must fit the type that the secret has."""
-        try:
-            self.check(ref, value, self._writer.describe(ref).type)
-        except NotFound:
-            # Gone, unless this repeats what was done before the deletion: only the store knows. No version
-            # is "", so that nothing unchecked can be written here.
-            expected = ""
-        return self._writer.update(ref, value, actor=actor, operation_id=operation_id, expected=expected)
+        """See :class:`SecretWriter`; the new value must fit the type that the secret has.
+
+        The store itself asks for that: a type that was looked up beforehand may be another's by then.
+        """
+
+        def check(type: SecretType) -> None:
+            self.check(ref, value, type)
+            if fits is not None:
+                fits(type)
+
+        self.check(ref, value, SecretType.GENERIC)  # what holds for any type
+        return self._writer.update(
+            ref, value, actor=actor, operation_id=operation_id, expected=expected, fits=check
+        )
 
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
         """See :class:`SecretWriter`."""

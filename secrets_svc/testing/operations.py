@@ -20,6 +20,7 @@ from secrets_svc.testing.harness import (
 )
 
 _VALUE = SecretValue(b"value")
+_DOCKER = SecretValue(b'{"auths": {"r": {"auth": "eA=="}}}')
 
 
 class OperationContract:
@@ -101,6 +102,50 @@ class OperationContract:
         assert writer.describe(ref) == made
         if untouched is not None:
             assert writer.describe(other) == untouched
+
+    @pytest.mark.parametrize("differs", ["value", "shorter value", "type"])
+    def test_an_id_with_another_creation_is_refused(self, harness: BackendHarness, differs: str) -> None:
+        """By any writer; the first stays as it was, and can be repeated still."""
+        ref, operation, writer = some_ref(), operation_id(), harness.writer()
+        made = writer.create(ref, _DOCKER, SecretType.GENERIC, actor=ACTOR, operation_id=operation)
+        another = {
+            "value": (SecretValue(b"X" * len(_DOCKER)), SecretType.GENERIC),
+            "shorter value": (SecretValue(_DOCKER.reveal_bytes()[:-1]), SecretType.GENERIC),
+            "type": (_DOCKER, SecretType.IMAGE_PULL),
+        }
+        value, type_ = another[differs]
+        for each in (writer, harness.writer()):
+            with pytest.raises(InvalidArgument):
+                each.create(ref, value, type_, actor=ACTOR, operation_id=operation)
+            again = each.create(ref, _DOCKER, SecretType.GENERIC, actor=ACTOR, operation_id=operation)
+            assert again == made == each.describe(ref)
+
+    def test_an_id_with_another_update_is_refused(self, harness: BackendHarness) -> None:
+        """By the value, and by the version that is expected, none included."""
+        ref, operation, writer = some_ref(), operation_id(), harness.writer()
+        first = create(writer, ref).version
+        done = writer.update(ref, _VALUE, actor=ACTOR, operation_id=operation, expected=first)
+        for value, expected in (
+            (SecretValue(b"other"), first),
+            (_VALUE, None),
+            (_VALUE, done.version),
+            (_VALUE, ""),
+        ):
+            with pytest.raises(InvalidArgument):
+                writer.update(ref, value, actor=ACTOR, operation_id=operation, expected=expected)
+        again = writer.update(ref, _VALUE, actor=ACTOR, operation_id=operation, expected=first)
+        assert again == done == writer.describe(ref)
+
+    def test_a_repeated_update_is_not_asked_whether_it_fits(self, harness: BackendHarness) -> None:
+        """It did when it was done; by now another secret may have the name."""
+        ref, operation, writer = some_ref(), operation_id(), harness.writer()
+        create(writer, ref)
+
+        def never(type: SecretType) -> None:
+            raise InvalidArgument(f"not as {type}")
+
+        done = writer.update(ref, _VALUE, actor=ACTOR, operation_id=operation)
+        assert writer.update(ref, _VALUE, actor=ACTOR, operation_id=operation, fits=never) == done
 
     @pytest.mark.parametrize("unusable", ["", "x" * 129])
     def test_ids_have_1_to_128_characters(self, harness: BackendHarness, unusable: str) -> None:

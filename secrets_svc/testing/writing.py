@@ -9,18 +9,21 @@ import pytest
 from secrets_svc.core.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
+from secrets_svc.core.value import SecretValue
 from secrets_svc.testing.harness import (
     ACTOR,
     BackendHarness,
     create,
     delete,
     eventually,
+    operation_id,
     some_ref,
     update,
 )
 
 #: How far a store's clock may be from ours.
 SKEW = timedelta(minutes=5)
+_DOCKER = SecretValue(b'{"auths": {"r": {"auth": "eA=="}}}')
 
 
 class WriterContract:
@@ -89,6 +92,27 @@ class WriterContract:
             with pytest.raises(Conflict):
                 update(writer, ref, b"third", expected=stale)
         assert writer.describe(ref) == second
+
+    @pytest.mark.parametrize("type", list(SecretType))
+    def test_update_asks_whether_the_value_fits_the_type(
+        self, harness: BackendHarness, type: SecretType
+    ) -> None:
+        """Of the type that is there; if not, nothing is written, and the same id may be used again."""
+        ref, writer, operation = some_ref(), harness.writer(), operation_id()
+        made = create(writer, ref, _DOCKER.reveal_bytes(), type)
+        asked: list[SecretType] = []
+
+        def refuses(type: SecretType) -> None:
+            asked.append(type)
+            raise InvalidArgument("it does not fit")
+
+        with pytest.raises(InvalidArgument, match="it does not fit"):
+            writer.update(ref, _DOCKER, actor=ACTOR, operation_id=operation, fits=refuses)
+        assert set(asked) == {type}
+        assert writer.describe(ref) == made
+        done = writer.update(ref, _DOCKER, actor=ACTOR, operation_id=operation, fits=asked.append)
+        assert set(asked) == {type}
+        assert writer.describe(ref) == done
 
     def test_every_write_changes_the_token(self, harness: BackendHarness) -> None:
         """Also of the same value again, and of delete and create again."""

@@ -23,6 +23,7 @@ MAY_REVEAL = {
     "cli/task_files.py": "a task's files",
     "secrets_svc/backends/local/sealing.py": "seals them",
     "secrets_svc/client/http.py": "sends them",
+    "secrets_svc/core/intents.py": "fingerprints of writes, under a key",
     "secrets_svc/data/limits.py": "looks whether they are of their type, or fit a variable",
     "secrets_svc/edges/rest/authentication.py": "digests of tokens",
 }

@@ -202,6 +202,8 @@ def test_a_key_is_not_taken_for_another_intent(server: Server, project: str) -> 
     assert server.call("POST", "/v1/secrets", body, headers=headers).status == 201
     other = server.call("POST", "/v1/secrets", {**body, "name": "b"}, headers=headers)
     assert_problem(other, 400, "invalid_argument")
+    another = server.call("POST", "/v1/secrets", {**body, "value": value_in("y")}, headers=headers)
+    assert "Idempotency-Key" in assert_problem(another, 400, "invalid_argument")
     assert_problem(put(server, "a", project, "y", idempotency_key=key), 400, "invalid_argument")
     assert_problem(delete(server, "a", project, idempotency_key=key), 400, "invalid_argument")
 

@@ -35,7 +35,8 @@ _SCHEMA = {
     ") STRICT, WITHOUT ROWID",
     "secrets_by_project": "CREATE INDEX secrets_by_project ON secrets (project_key, storage_name)",
     "operations": "CREATE TABLE operations (operation_id TEXT PRIMARY KEY, verb TEXT NOT NULL, "
-    "storage_name TEXT NOT NULL, answer TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "storage_name TEXT NOT NULL, generation TEXT, fingerprint BLOB, answer TEXT NOT NULL, "
+    "at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "operations_by_age": "CREATE INDEX operations_by_age ON operations (at)",
 }
 _PRAGMAS = (

@@ -21,6 +21,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secrets_svc.backends.local.faults import Translated
 from secrets_svc.backends.local.folders import (
@@ -40,6 +42,7 @@ FILES = ("reader.key", "reader.pub", "writer.key", "writer.pub")
 GENERATION = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{8}")
 _HALF_MADE = ".making-"
 _REMOVED = ".removing-"
+_COMPARING = b"secrets-svc local store: fingerprints of operations, form 1"
 
 Keys = TypeVar("Keys")
 
@@ -50,11 +53,15 @@ class KeysGone(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WriterKeys:
-    """What the writer has of a generation."""
+    """What the writer has of a generation.
+
+    :ivar comparing: for fingerprints of intents, see ``operations.py``; made of the signing key.
+    """
 
     signing: Ed25519PrivateKey
     sealing: X25519PublicKey
     verifying: Ed25519PublicKey
+    comparing: bytes
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -102,7 +109,8 @@ def load_writer_keys(folder: Path) -> WriterKeys:
     sealing = serialization.load_pem_public_key(read_private(folder / "reader.pub", mask=OTHERS_WRITE))
     if not (isinstance(signing, Ed25519PrivateKey) and isinstance(sealing, X25519PublicKey)):
         raise TypeError("keys of another kind")
-    return WriterKeys(signing, sealing, signing.public_key())
+    comparing = HKDF(SHA256(), 32, salt=None, info=_COMPARING).derive(signing.private_bytes_raw())
+    return WriterKeys(signing, sealing, signing.public_key(), comparing)
 
 
 def load_reader_keys(folder: Path) -> ReaderKeys:

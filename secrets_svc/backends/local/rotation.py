@@ -35,6 +35,7 @@ from secrets_svc.backends.local.keys import (
     make_generation,
     remove_all_but,
 )
+from secrets_svc.backends.local.operations import blank_fingerprints
 from secrets_svc.backends.local.records import COLUMNS, Record, Verifier
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.maintenance import Progress, RotationReport
@@ -113,6 +114,7 @@ def _finish(database: Database) -> tuple[str, ...]:
         used = {str(row[0]) for row in connection.execute("SELECT DISTINCT generation FROM secrets")}
         kept = frozenset({current_generation(connection), *used})
         set_meta(connection, _UNDER_WAY, None)
+        blank_fingerprints(connection, kept)
         return remove_all_but(database.folder, kept)
 
 

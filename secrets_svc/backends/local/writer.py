@@ -23,7 +23,7 @@ from secrets_svc.backends.local.records import (
 )
 from secrets_svc.core.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, TooLarge
 from secrets_svc.core.naming import storage_name
-from secrets_svc.core.ports import Page
+from secrets_svc.core.ports import Fits, Page
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
@@ -44,13 +44,13 @@ class LocalWriter:
         self._database = database
         self._keys = KeyRing(database.folder, load_writer_keys)
         self._verifier = Verifier(lambda generation: self._keys.of(generation).verifying)
-        self._operations = Operations()
+        self._operations = Operations(lambda generation: self._keys.of(generation).comparing)
 
     def create(
         self, ref: SecretRef, value: SecretValue, type: SecretType, *, actor: str, operation_id: str
     ) -> SecretMetadata:
         """See the port."""
-        operation = Operation(operation_id, "create", storage_name(ref))
+        operation = Operation(operation_id, "create", storage_name(ref), value, type)
         _check(ref, value, actor)
         with self._database.writing() as connection:
             answer = self._operations.earlier(connection, operation)
@@ -69,9 +69,10 @@ class LocalWriter:
         actor: str,
         operation_id: str,
         expected: str | None = None,
+        fits: Fits | None = None,
     ) -> SecretMetadata:
         """See the port."""
-        operation = Operation(operation_id, "update", storage_name(ref))
+        operation = Operation(operation_id, "update", storage_name(ref), value, expected=expected)
         _check(ref, value, actor)
         with self._database.writing() as connection:
             answer = self._operations.earlier(connection, operation)
@@ -79,6 +80,8 @@ class LocalWriter:
                 old = self._existing(connection, ref, operation.storage_name)
                 if expected is not None and expected != old.token:
                     raise Conflict(f"secret {ref} is at another version than expected: look at it again")
+                if fits is not None:
+                    fits(SecretType(old.type))
                 draft = replace(old, updated_at=max(now(), old.updated_at), updated_by=actor)
                 answer = self._put(connection, operation, draft, value)
         return Record.of_answer(operation.storage_name, answer).metadata()
@@ -144,7 +147,10 @@ class LocalWriter:
         keys = again_after_rotation(partial(self._keys.of, generation))
         draft = replace(draft, token=secrets.token_hex(16), size=len(value))
         record = put_entry(connection, draft, value, generation=generation, keys=keys)
-        self._operations.remember(connection, operation, record.answer)
+        fingerprint = operation.fingerprint(keys.comparing)
+        self._operations.remember(
+            connection, operation, record.answer, generation=generation, fingerprint=fingerprint
+        )
         return record.answer
 
 

@@ -107,7 +107,8 @@ def call_of(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="your name for this write, at most 128 characters: sent again, it is not done twice"
+            description="your name for this write, at most 128 characters: sent again, it is not done twice; "
+            "another write under the same name is refused"
         ),
     ] = None,
 ) -> Call:

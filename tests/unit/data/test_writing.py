@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from secrets_svc.backends.memory import MemoryStore
+from secrets_svc.backends.memory import MemoryStore, MemoryWriter
 from secrets_svc.core.errors import Conflict, InvalidArgument, NotFound, TooLarge
 from secrets_svc.core.ports import Capabilities
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import SecretRef, SecretType
+from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.writing import ValidatedWriter
 
@@ -50,6 +52,50 @@ def test_an_update_must_fit_the_type_that_is_there(writer: ValidatedWriter) -> N
     update(writer, DOCKER, "u2")
     with pytest.raises(TooLarge):
         update(writer, SecretValue(b"x" * 65), "u3")
+
+
+class Overtaken(MemoryWriter):
+    """Once, just before an update, somebody else makes the secret anew as another type."""
+
+    pending = True
+
+    def update(self, *args: Any, **more: Any) -> SecretMetadata:
+        if self.pending:
+            self.pending = False
+            self.delete(REF, actor="o", operation_id="overtaken-1")
+            self.create(REF, DOCKER, SecretType.IMAGE_PULL, actor="o", operation_id="overtaken-2")
+        return super().update(*args, **more)
+
+
+def test_what_does_not_fit_never_gets_in_though_the_type_changes_meanwhile() -> None:
+    store = MemoryStore()
+    overtaken = Overtaken(store)
+    writer = ValidatedWriter(writer=overtaken, capabilities=Capabilities(max_value=64), store="s")
+    create(writer)
+    with pytest.raises(InvalidArgument, match="docker config"):
+        update(writer, PLAIN, "u1")
+    found = store.reader().resolve([REF])[REF]
+    assert (found.type, found.size) == (SecretType.IMAGE_PULL, len(DOCKER))
+    update(writer, DOCKER, "u2")
+
+
+def test_a_repeat_succeeds_though_another_type_has_the_name_by_now(writer: ValidatedWriter) -> None:
+    create(writer)
+    version = update(writer, PLAIN, "u1")
+    writer.delete(REF, actor="t", operation_id="d1")
+    writer.create(REF, DOCKER, SecretType.IMAGE_PULL, actor="t", operation_id="c2")
+    assert update(writer, PLAIN, "u1") == version
+    assert writer.describe(REF).type is SecretType.IMAGE_PULL
+
+
+def test_a_caller_may_have_a_say_in_what_fits_too(writer: ValidatedWriter) -> None:
+    create(writer)
+
+    def never(type: SecretType) -> None:
+        raise InvalidArgument(f"no {type}")
+
+    with pytest.raises(InvalidArgument, match="no generic"):
+        writer.update(REF, PLAIN, actor="t", operation_id="u1", fits=never)
 
 
 def test_an_update_of_nothing_is_not_found(writer: ValidatedWriter) -> None:
