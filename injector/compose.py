@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from injector.delivery.memory import InMemoryStaging
+from injector.delivery.staging import Staging
 from injector.handler import AdmissionHandler
-from injector.proofs import NamespaceMap
+from injector.proofs import Creator, NamespaceLabels, NamespaceMap, NamespaceTemplate
 from injector.requests import Claim
 from injector.server import InjectorRoutes
+from injector.trust import Namespaces, Proof
 from secrets_svc.core.audit import AuditSink
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
-from secrets_svc.runtime.settings import Settings
+from secrets_svc.runtime.settings import ClusterSettings, Settings
 from secrets_svc.runtime.stores import Store
+
+#: Bytes of an installation's key.
+MIN_KEY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +32,82 @@ class Injector:
     close: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """Where pods are: how they are believed, and where their secrets are put."""
+
+    proofs: list[Proof]
+    staging: Staging
+    ready: Callable[[], bool]
+    close: Callable[[], None]
+
+
 def build_injector(settings: Settings, *, store: Store, audit: AuditSink, metrics: Metrics) -> Injector:
-    """The injector without a cluster: proof by namespace map, staging in memory.
+    """The injector: for the cluster that the settings name, or without one, staging in memory.
 
     :param store: where values are. :param audit: gets one event a decision.
+    :raises InvalidArgument: the settings make no sense.
     """
     wanted = settings.injector
-    reading = store.open_reading(deadline=wanted.deadline * 0.8, max_staleness=wanted.max_staleness)
-    known = {namespace: Claim(entry.project, entry.domain) for namespace, entry in wanted.namespaces.items()}
-    handler = AdmissionHandler(
-        reading=reading,
-        staging=InMemoryStaging(store=store.name),
-        proofs=[NamespaceMap(settings.organization.name, known)],
-        audit=audit,
-        deadline=wanted.deadline,
+    with ExitStack() as undo:
+        reading = store.open_reading(deadline=wanted.deadline * 0.8, max_staleness=wanted.max_staleness)
+        undo.callback(reading.close)
+        where = _laptop(store) if wanted.cluster is None else _cluster(settings, wanted.cluster, store)
+        undo.callback(where.close)
+        handler = AdmissionHandler(
+            reading=reading,
+            staging=where.staging,
+            proofs=[*_namespace_map(settings), *where.proofs],
+            audit=audit,
+            deadline=wanted.deadline,
+        )
+        routes = InjectorRoutes(
+            handler=handler, ready=lambda: where.ready() and reading.is_answering(), metrics=metrics.text
+        )
+        return Injector(routes, undo.pop_all().close)
+
+
+def _namespace_map(settings: Settings) -> list[Proof]:
+    namespaces = settings.injector.namespaces
+    known = {name: Claim(entry.project, entry.domain) for name, entry in namespaces.items()}
+    return [NamespaceMap(settings.organization.name, known)] if known else []
+
+
+def _laptop(store: Store) -> _Surroundings:
+    return _Surroundings([], InMemoryStaging(store=store.name), lambda: True, lambda: None)
+
+
+def _cluster(settings: Settings, wanted: ClusterSettings, store: Store) -> _Surroundings:
+    from injector.k8s.cluster import Cluster
+    from secrets_svc.kube.api import connect
+
+    cluster = Cluster(
+        connect(wanted.kubeconfig, context=wanted.context),
+        store=store.name,
+        key=_installation_key(wanted),
+        namespace=wanted.namespace,
+        call_timeout=settings.injector.deadline * 0.8,
+        lease_duration=wanted.lease_duration,
     )
-    routes = InjectorRoutes(handler=handler, ready=reading.is_answering, metrics=metrics.text)
-    return Injector(routes, reading.close)
+    proofs = _cluster_proofs(wanted, settings.organization.name, cluster.namespaces)
+    cluster.start()
+    return _Surroundings(proofs, cluster.staging, cluster.is_ready, cluster.close)
+
+
+def _installation_key(wanted: ClusterSettings) -> bytes:
+    field = "injector.cluster.installation_key"
+    key = read_private(wanted.installation_key, field)
+    if len(key) < MIN_KEY:
+        raise InvalidArgument(f"{field}: file {wanted.installation_key} has fewer than {MIN_KEY} bytes")
+    return key
+
+
+def _cluster_proofs(wanted: ClusterSettings, organization: str, namespaces: Namespaces) -> list[Proof]:
+    proofs: list[Proof] = []
+    if wanted.namespace_labels:
+        proofs.append(NamespaceLabels(organization, namespaces))
+    if wanted.namespace_template is not None:
+        proofs.append(NamespaceTemplate(organization, wanted.namespace_template, wanted.domains))
+    if wanted.creators:
+        proofs.append(Creator(organization, wanted.creators))
+    return proofs

@@ -20,3 +20,14 @@ VOLUME = "secrets-svc-files-"
 DATA_KEY = "value"
 #: Where files appear.
 FILES = "/var/run/secrets/secrets-svc"
+
+#: Label on what is staged: how the injector finds its leases again.
+STAGED = f"{DOMAIN}/staged"
+STAGED_SELECTOR = f"{STAGED}=true"
+#: Annotations on a lease: which secret it is about, in which version. No value.
+LEASE_SECRET = f"{DOMAIN}/secret"
+LEASE_VERSION = f"{DOMAIN}/version"
+#: Type of a staged Secret.
+STAGED_TYPE = f"{DOMAIN}/staged"
+#: Backup tools (Velero) leave what carries this out: a copy of a staged Secret helps nobody.
+NOT_FOR_BACKUP = "velero.io/exclude-from-backup"

@@ -14,6 +14,7 @@ from secrets_svc.core.errors import InvalidArgument, SecretsError
 if TYPE_CHECKING:
     from cli.context import Context
     from cli.serving.all import Running
+    from cli.serving.injector import RunningInjector
     from secrets_svc.runtime.settings import Settings
 
 app = options.new_app()
@@ -61,6 +62,31 @@ def serve_all(
     settings = _with_namespaces(load_settings(settings_file, os.environ), namespace or [])
     folder = state or settings.state.folder or default_state_folder(os.environ)
     run(settings, folder.absolute(), announce=lambda running: _announce(running, context))
+
+
+@app.command("injector")
+def serve_injector(settings_file: SettingsFile = None, state: StateFolder = None) -> None:
+    """The admission webhook of a cluster, as a process of its own. May run in several replicas.
+
+    Needs [injector.cluster] in the settings and, for its store, the reader's identity only.
+
+    Example: secret serve injector --settings /etc/secrets-svc/injector.toml
+    """
+    from cli.serving.injector import serve_injector as run
+    from secrets_svc.runtime.files import default_state_folder
+    from secrets_svc.runtime.settings_source import load_settings
+
+    settings = load_settings(settings_file, os.environ)
+    folder = state or settings.state.folder or default_state_folder(os.environ)
+    run(settings, folder.absolute(), announce=_announce_injector)
+
+
+def _announce_injector(running: RunningInjector) -> None:
+    lines = [f"webhook   {running.url}"]
+    if running.ca is not None:
+        lines.append(f"CA        {running.ca}")
+    lines.append(f"state     {running.state}")
+    typer.echo("\n".join([*lines, "ready; Ctrl-C stops"]), err=True)
 
 
 def _with_namespaces(settings: Settings, pairs: list[str]) -> Settings:

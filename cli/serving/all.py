@@ -15,8 +15,10 @@ from pathlib import Path
 
 import uvloop
 
+from cli.namespaces import remember_namespaces
 from cli.serving.sockets import ApiServer, address_of, bind, serve_together
 from injector.compose import build_injector
+from injector.requests import Claim
 from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import InvalidArgument, SecretsError
 from secrets_svc.core.state_folder import hold_state
@@ -53,18 +55,20 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
     """
     harden_process()
     raise_file_limit()
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     with ExitStack() as undo:
         undo.enter_context(hold_state(state))
         settings = _with_example_namespaces(settings)
+        known = settings.injector.namespaces
+        remember_namespaces(state, {name: Claim(each.project, each.domain) for name, each in known.items()})
         service = build_service(settings, state)
         undo.callback(service.close)
         injector = build_injector(settings, store=service.store, audit=service.audit, metrics=service.metrics)
         undo.callback(injector.close)
-        api_socket = undo.enter_context(_bound(settings.server.listen, "server.listen"))
-        injector_socket = undo.enter_context(_bound(settings.injector.listen, "injector.listen"))
+        api_socket = undo.enter_context(bound(settings.server.listen, "server.listen"))
+        injector_socket = undo.enter_context(bound(settings.injector.listen, "injector.listen"))
         api_certificate = _api_certificate(settings, api_socket)
-        certificate = _injector_certificate(settings, state)
+        certificate = injector_certificate(settings, state)
         idle = settings.server.idle_timeout
         api_server = ApiServer(
             service.app, certificate=api_certificate, idle_timeout=idle, keep_alive=ceil(idle)
@@ -79,20 +83,21 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
             state=state,
             organization=settings.organization.name,
         )
-
-        def renew() -> None:
-            _renew(settings, state, context)
-
         servers = ((api_server, api_socket), (webhook, injector_socket))
-        uvloop.run(serve_together(servers, started=lambda: announce(running), renew=renew))
+        uvloop.run(
+            serve_together(
+                servers, started=lambda: announce(running), renew=renewing(settings, state, context)
+            )
+        )
 
 
-def _bound(address: str, setting: str) -> contextlib.closing[socket.socket]:
+def bound(address: str, setting: str) -> contextlib.closing[socket.socket]:
+    """A listening socket that is closed at the end; see :func:`cli.serving.sockets.bind`."""
     return contextlib.closing(bind(address, setting))
 
 
 def _with_example_namespaces(settings: Settings) -> Settings:
-    if settings.injector.namespaces:
+    if settings.injector.namespaces or settings.injector.cluster is not None:
         return settings
     wanted = settings.injector.model_copy(update={"namespaces": EXAMPLE_NAMESPACES})
     return settings.model_copy(update={"injector": wanted})
@@ -108,7 +113,8 @@ def _api_certificate(settings: Settings, listener: socket.socket) -> Certificate
     return certificate
 
 
-def _injector_certificate(settings: Settings, state: Path) -> CertificateFiles:
+def injector_certificate(settings: Settings, state: Path) -> CertificateFiles:
+    """The webhook's: brought by the operator, or our own in the state folder."""
     brought = _brought(settings.injector.tls_cert, settings.injector.tls_key, "injector")
     return brought or own_certificates(state / "tls", _LOOPBACK)
 
@@ -124,14 +130,20 @@ def _brought(cert: Path | None, key: Path | None, group: str) -> CertificateFile
     return files
 
 
-def _renew(settings: Settings, state: Path, context: ssl.SSLContext) -> None:
-    try:
-        _injector_certificate(settings, state).load_into(context)
-    except SecretsError as error:
-        log.error("the webhook's certificate can't be looked after: %s", error.message)
+def renewing(settings: Settings, state: Path, context: ssl.SSLContext) -> Callable[[], None]:
+    """Loads the webhook's certificate anew: it may have been exchanged, or be ours and old."""
+
+    def renew() -> None:
+        try:
+            injector_certificate(settings, state).load_into(context)
+        except SecretsError as error:
+            log.error("the webhook's certificate can't be looked after: %s", error.message)
+
+    return renew
 
 
-def _log_to_stderr(settings: Settings) -> None:
+def log_to_stderr(settings: Settings) -> None:
+    """What the process says of itself."""
     logging.basicConfig(
         stream=sys.stderr,
         level=settings.logging.level.upper(),

@@ -21,16 +21,19 @@ def default_state_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
 def read_private(path: Path, field: str) -> bytes:
     """The content of a file that only its owner may read.
 
+    A group may read it where that is how we do, being another user: so the kubelet mounts Secrets (fsGroup).
+
     :param field: the setting that names it, for the message.
     :raises InvalidArgument: it is absent, unreadable, or others can read it.
     """
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            status = os.fstat(file.fileno())
             content = file.read(1 << 20)
     except OSError:
         raise InvalidArgument(f"{field}: file {path} can't be read") from None
-    if mode & 0o077:
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & (0o077 if status.st_uid == os.geteuid() else 0o037):
         raise InvalidArgument(
             f"{field}: file {path} is open to others (mode {mode:04o}): type chmod 600 {path}"
         )

@@ -141,6 +141,44 @@ class NamespaceSettings(Group):
         return self
 
 
+class ClusterSettings(Group):
+    """The cluster whose pods the webhook serves. Without this table nothing is staged anywhere."""
+
+    installation_key: AbsolutePath = Field(
+        description="File with 32 bytes or more of chance, mode 0600, the same on all replicas, e.g. from "
+        "head -c 32 /dev/urandom: without it nobody can tell the names of staged Secrets beforehand."
+    )
+    kubeconfig: AbsolutePath | None = Field(
+        None,
+        description="How to reach the API server; by default the identity that Kubernetes gives to pods.",
+    )
+    context: str | None = Field(None, description="Context in the kubeconfig, instead of its current one.")
+    namespace: Label = Field(
+        "secrets-svc", description="The injector's own, where the replicas elect who tidies up."
+    )
+    lease_duration: float = Field(
+        3600.0,
+        ge=2400,
+        le=604800,
+        description="Seconds that a staged Secret outlasts its last admission while no live pod needs it; "
+        "renewed at most every quarter of this.",
+    )
+    namespace_labels: bool = Field(
+        True, description="Proof by labels on the Namespace object; guard G4 says who may set them."
+    )
+    namespace_template: str | None = Field(
+        None,
+        description='Proof by the namespace\'s name, e.g. "{project}-{domain}"; needs domains. Only where '
+        "tenants can't make namespaces.",
+    )
+    domains: tuple[Label, ...] = Field((), description="All domains there are, for namespace_template.")
+    creators: tuple[str, ...] = Field(
+        (),
+        description="Proof by creator: usernames of workflow engines' service accounts, "
+        "system:serviceaccount:NAMESPACE:NAME, that set the labels of their pods themselves. Needs guard G1.",
+    )
+
+
 class InjectorSettings(Group):
     """The admission webhook."""
 
@@ -168,6 +206,7 @@ class InjectorSettings(Group):
         description='Proof by namespace map, e.g. {"shop-production" = {project = "shop", domain = '
         '"production"}}. A namespace that is not here proves nothing.',
     )
+    cluster: ClusterSettings | None = Field(None, description="See below; required by secret serve injector.")
 
 
 class AuditSettings(Group):

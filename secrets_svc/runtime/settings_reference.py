@@ -48,7 +48,8 @@ def _group(name: str, field: FieldInfo) -> Iterator[str]:
 def _nested(path: str, annotation: Any) -> Iterator[str]:
     model = next((each for each in get_args(annotation) if _is_model(each)), None)
     if model is not None:
-        form = f"[{path}.NAME]" if get_origin(annotation) is dict else f"[[{path}]]"
+        forms = {dict: f"[{path}.NAME]", tuple: f"[[{path}]]"}
+        form = forms.get(get_origin(annotation), f"[{path}]")
         yield f"### {form}\n\n{_first_line(model)}\n"
         yield from _table(model, "")
 

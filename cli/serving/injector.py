@@ -1,0 +1,70 @@
+"""``secret serve injector``: the admission webhook of a cluster, as a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from cli.serving.all import bound, injector_certificate, log_to_stderr, renewing
+from cli.serving.sockets import address_of, serve_together
+from injector.compose import build_injector
+from injector.server import MUTATE, WebhookServer
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.state_folder import private_folder, remember_audit_file
+from secrets_svc.runtime.hardening import harden_process, raise_file_limit
+from secrets_svc.runtime.metrics import CountingSink, Metrics
+from secrets_svc.runtime.settings import Settings
+from secrets_svc.runtime.stores import configured_store, open_audit
+
+
+@dataclass(frozen=True, slots=True)
+class RunningInjector:
+    """Where a started injector can be reached."""
+
+    url: str
+    ca: Path | None
+    state: Path
+
+
+def serve_injector(settings: Settings, state: Path, *, announce: Callable[[RunningInjector], None]) -> None:
+    """Run until SIGINT or SIGTERM.
+
+    :param state: for certificates and the audit file; where the store is ``local``, the store's too.
+    :param announce: called once it listens.
+    :raises SecretsError: it can't start; the message names the field or file.
+    """
+    if settings.injector.cluster is None:
+        raise InvalidArgument(
+            "injector.cluster: there is no such table in the settings; secret serve all is for machines "
+            "without a cluster"
+        )
+    harden_process()
+    raise_file_limit()
+    log_to_stderr(settings)
+    private_folder(state)
+    with ExitStack() as undo:
+        metrics = Metrics()
+        remember_audit_file(state, settings.audit.file)
+        audit_file = open_audit(state)
+        undo.callback(audit_file.close)
+        store = configured_store(settings, state)
+        listener = undo.enter_context(bound(settings.injector.listen, "injector.listen"))
+        certificate = injector_certificate(settings, state)
+        context = certificate.context()
+        injector = build_injector(
+            settings, store=store, audit=CountingSink(audit_file, metrics), metrics=metrics
+        )
+        undo.callback(injector.close)
+        server = WebhookServer(injector.routes, context=context)
+        running = RunningInjector(f"https://{address_of(listener)}{MUTATE}", certificate.ca, state)
+        uvloop.run(
+            serve_together(
+                [(server, listener)],
+                started=lambda: announce(running),
+                renew=renewing(settings, state, context),
+            )
+        )
