@@ -14,14 +14,17 @@ from secrets_svc.core.errors import NotFound
 from secrets_svc.core.secret import validate_name
 
 if TYPE_CHECKING:
-    from secrets_svc.client.answers import Explanation, Step
+    from secrets_svc.client.answers import Explanation, Step, Winner
 
 
 _REASONS = {
     "hit": "wins: the narrowest that is there",
     "shadowed": "a narrower one wins",
     "absent": "not there",
+    "hidden": "a narrower one wins, and you may not look here",
 }
+_FACTS = ("type", "version", "size", "created_at", "updated_at", "created_by", "updated_by")
+_UNSEEN = "; you may not look further"
 
 
 @command("explain", "secret explain db-password -p shop -d production")
@@ -39,6 +42,7 @@ def explain(
     """Say which scope a task of that project and domain gets a name from, and why.
 
     Scopes are looked through from the narrowest to the widest. If it is in none, the exit code is 3.
+    Of a wider scope that you may not look into, you are told whether it wins, and nothing more.
     """
     validate_name(name)
     session = open_session(scope, context_name=context, timeout=timeout, usage=f"secret explain {name}")
@@ -58,6 +62,8 @@ def explain(
 def _row(step: Step) -> tuple[object, ...]:
     updated = "" if step.updated_at is None else rfc3339(step.updated_at)
     why = _REASONS.get(step.outcome, "")
+    if step.outcome == "hit" and step.version is None:
+        why += _UNSEEN
     return step.scope, step.outcome, step.version or "", step.type or "", updated, why
 
 
@@ -68,9 +74,22 @@ def _document(found: Explanation) -> dict[str, Any]:
         "domain": found.domain,
         "project": found.project,
         "store": found.store,
-        "winner": None if found.winner is None else metadata_json(found.winner),
+        "winner": None if found.winner is None else _winner(found.winner),
         "steps": [_step(step) for step in found.steps],
     }
+
+
+def _winner(winner: Winner) -> dict[str, Any]:
+    if winner.metadata is not None:
+        return metadata_json(winner.metadata)
+    scope = winner.ref.scope
+    told = {
+        "name": winner.ref.name,
+        "organization": scope.organization,
+        "domain": scope.domain,
+        "project": scope.project,
+    }
+    return {**told, **dict.fromkeys(_FACTS)}
 
 
 def _step(step: Step) -> dict[str, Any]:

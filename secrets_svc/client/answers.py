@@ -34,7 +34,7 @@ class Problem(Exception):
 
 
 class Step(NamedTuple):
-    """One scope that ``explain`` looked in; ``outcome`` is ``hit``, ``shadowed`` or ``absent``."""
+    """One scope of ``explain``; ``outcome`` is ``hit``, ``shadowed``, ``absent``, or ``hidden`` from us."""
 
     level: str
     scope: str
@@ -42,6 +42,13 @@ class Step(NamedTuple):
     version: str | None
     type: str | None
     updated_at: datetime | None
+
+
+class Winner(NamedTuple):
+    """What a task would get; ``metadata`` is ``None`` where we may not get it."""
+
+    ref: SecretRef
+    metadata: SecretMetadata | None
 
 
 class Explanation(NamedTuple):
@@ -52,7 +59,7 @@ class Explanation(NamedTuple):
     domain: str | None
     project: str | None
     store: str
-    winner: SecretMetadata | None
+    winner: Winner | None
     steps: tuple[Step, ...]
 
 
@@ -160,7 +167,7 @@ def explanation(found: dict[str, Any], server: str) -> Explanation:
             domain=_optional_text(found, "domain"),
             project=_optional_text(found, "project"),
             store=_text(found, "store"),
-            winner=None if winner is None else _metadata(winner),
+            winner=None if winner is None else _winner(winner),
             steps=tuple(_step(step) for step in steps),
         )
     except (_Mismatch, InvalidArgument):
@@ -191,18 +198,27 @@ def _step(found: object) -> Step:
     )
 
 
-def _metadata(found: object) -> SecretMetadata:
+def _winner(found: object) -> Winner:
     entry = _mapping(found)
+    return Winner(_ref(entry), None if entry.get("version") is None else _metadata(entry))
+
+
+def _ref(entry: dict[str, Any]) -> SecretRef:
     scope = Scope(
         _text(entry, "organization"),
         domain=_optional_text(entry, "domain"),
         project=_optional_text(entry, "project"),
     )
+    return SecretRef(scope, _text(entry, "name"))
+
+
+def _metadata(found: object) -> SecretMetadata:
+    entry = _mapping(found)
     size = entry.get("size")
     if size is not None and (type(size) is not int or size < 0):
         raise _Mismatch
     return SecretMetadata(
-        ref=SecretRef(scope, _text(entry, "name")),
+        ref=_ref(entry),
         type=SecretType.parse(_text(entry, "type")),
         version=_text(entry, "version"),
         created_at=_time(entry, "created_at"),

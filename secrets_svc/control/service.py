@@ -60,7 +60,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One scope of an explanation; ``outcome`` is ``hit``, ``shadowed`` or ``absent``."""
+    """One scope of an explanation.
+
+    :param outcome: ``hit``, ``shadowed``, ``absent``, or ``hidden``: behind the hit, where the caller may not
+        look.
+    :param metadata: where something is there and the caller may look.
+    """
 
     scope: Scope
     outcome: str
@@ -77,9 +82,9 @@ class Explanation:
     steps: tuple[Step, ...]
 
     @property
-    def winner(self) -> SecretMetadata | None:
-        """The secret that a pod would get."""
-        return next((step.metadata for step in self.steps if step.outcome == "hit"), None)
+    def winner(self) -> Step | None:
+        """Where the secret is that a pod would get."""
+        return next((step for step in self.steps if step.outcome == "hit"), None)
 
 
 class ControlPlane:
@@ -169,21 +174,29 @@ class ControlPlane:
         )
 
     def explain(self, call: Call, ref: SecretRef) -> Explanation:
-        """What the name means to a pod in the scope of ``ref``, and why."""
-        return self._audited(call, Action.EXPLAIN, ref, lambda: self._explain(ref))
+        """What the name means to a pod in the scope of ``ref``, and why.
+
+        Of a scope where the caller may not ``get``, that it wins or has none is told, which such a pod finds
+        out too; nothing about the secret there, and nothing about scopes behind the winner.
+        """
+        return self._audited(call, Action.EXPLAIN, ref, lambda: self._explain(call.principal, ref))
 
     def whoami(self, call: Call) -> tuple[Binding, ...]:
         """What the caller may do, and where. Anybody who is known may ask."""
         self._record(call, AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id))
         return self._policy.bindings_of(call.principal)
 
-    def _explain(self, ref: SecretRef) -> Explanation:
+    def _explain(self, principal: Principal, ref: SecretRef) -> Explanation:
         steps: list[Step] = []
         for scope in precedence_chain(ref.scope):
-            metadata = self._find(SecretRef(scope, ref.name))
             hit_before = any(step.outcome == "hit" for step in steps)
+            may_look = self._policy.decide(principal, Action.GET, scope).allowed
+            if hit_before and not may_look:
+                steps.append(Step(scope, "hidden", None))
+                continue
+            metadata = self._find(SecretRef(scope, ref.name))
             outcome = "absent" if metadata is None else "shadowed" if hit_before else "hit"
-            steps.append(Step(scope, outcome, metadata))
+            steps.append(Step(scope, outcome, metadata if may_look else None))
         return Explanation(ref.name, ref.scope, self._data_plane.store, tuple(steps))
 
     def _find(self, ref: SecretRef) -> SecretMetadata | None:

@@ -122,6 +122,23 @@ def test_explain_says_which_scope_wins_and_why(server: Server, project: str) -> 
     assert {step["outcome"] for step in nothing["steps"]} == {"absent"}
 
 
+def test_explain_shows_nothing_of_a_secret_that_one_may_not_get(
+    server: Server, tokens: dict[str, str], project: str
+) -> None:
+    server.create(f"wide-{project}", "x" * 7, domain="production")
+    where = {"project": "shop", "domain": "production"}
+    reply = server.call("GET", f"/v1/explain/wide-{project}", query=where, token=tokens["contributor"])
+    explained = reply.json()
+    assert [step["outcome"] for step in explained["steps"]] == ["absent", "absent", "hit", "hidden"]
+    winner = explained["winner"]
+    assert {key for key, fact in winner.items() if fact is not None} == {"name", "organization", "domain"}
+    assert set(winner) == METADATA
+    seen = [step[fact] for step in explained["steps"] for fact in ("version", "type", "updated_at")]
+    assert set(seen) == {None}
+    alone = server.call("GET", f"/v1/secrets/wide-{project}", query={"domain": "production"})
+    assert alone.json()["version"] not in reply.body.decode()
+
+
 def test_whoami(server: Server, tokens: dict[str, str]) -> None:
     assert server.call("GET", "/v1/whoami").json() == {
         "principal": "admin",

@@ -141,7 +141,10 @@ class StepOut(BaseModel):
 
     level: str = Field(examples=["project-domain"])
     scope: str = Field(examples=["project-domain shop/production"])
-    outcome: str = Field(examples=["hit"], description="hit, shadowed or absent")
+    outcome: str = Field(
+        examples=["hit"],
+        description="hit, shadowed, absent, or hidden: behind the hit, where you may not look",
+    )
     version: str | None
     type: str | None
     updated_at: str | None
@@ -160,15 +163,44 @@ class StepOut(BaseModel):
         )
 
 
+class WinnerOut(BaseModel):
+    """The secret that a pod would get. Where the caller may not get it, only name and scope are told."""
+
+    name: str
+    organization: str
+    domain: str | None
+    project: str | None
+    type: str | None
+    version: str | None
+    size: int | None
+    created_at: str | None
+    updated_at: str | None
+    created_by: str | None
+    updated_by: str | None
+
+    @classmethod
+    def of(cls, name: str, step: Step) -> WinnerOut:
+        """From the control plane's."""
+        if step.metadata is not None:
+            return cls(**MetadataOut.of(step.metadata).model_dump())
+        told = {
+            "name": name,
+            "organization": step.scope.organization,
+            "domain": step.scope.domain,
+            "project": step.scope.project,
+        }
+        return cls(**{**dict.fromkeys(cls.model_fields), **told})
+
+
 class ExplanationOut(BaseModel):
-    """Which secret a name means in a scope, and why."""
+    """Which secret a name means in a scope, and why. What the caller may not get is null."""
 
     name: str
     organization: str
     domain: str | None
     project: str | None
     store: str
-    winner: MetadataOut | None
+    winner: WinnerOut | None
     steps: list[StepOut]
 
     @classmethod
@@ -181,7 +213,7 @@ class ExplanationOut(BaseModel):
             domain=scope.domain,
             project=scope.project,
             store=explanation.store,
-            winner=MetadataOut.of(winner) if winner else None,
+            winner=WinnerOut.of(explanation.name, winner) if winner else None,
             steps=[StepOut.of(step) for step in explanation.steps],
         )
 

@@ -162,6 +162,33 @@ def test_explain(stored: Any, secret: Any) -> None:
     assert secret("explain", "db").code == 2
 
 
+def test_explain_of_what_one_may_not_look_into(stored: Any, secret: Any) -> None:
+    facts = ("type", "version", "size", "created_at", "updated_at", "created_by", "updated_by")
+    told = {"name": "db", "organization": "flyte", "domain": None, "project": None, **dict.fromkeys(facts)}
+    nothing = dict.fromkeys(("version", "type", "updated_at"))
+    document = {
+        "name": "db",
+        "organization": "flyte",
+        "domain": "production",
+        "project": "shop",
+        "store": "local",
+        "winner": told,
+        "steps": [
+            {"level": "domain", "scope": "domain production", "outcome": "hit", **nothing},
+            {"level": "organization", "scope": "organization flyte", "outcome": "hidden", **nothing},
+        ],
+    }
+    stored.explain = lambda key: (200, document)
+    result = secret("explain", "db", *SHOP)
+    assert result.code == 0
+    hit, hidden = result.out.splitlines()[1:]
+    assert hit.split("  ")[0] == "domain production"
+    assert hit.endswith("wins: the narrowest that is there; you may not look further")
+    assert hidden.endswith("a narrower one wins, and you may not look here")
+    assert json.loads(secret("explain", "db", *SHOP, "-o", "json").out)["winner"] == told
+    assert secret("explain", "db", *SHOP, "-o", "name").out == "db\n"
+
+
 def test_whoami(connected: Any, secret: Any) -> None:
     assert "admin in organization acme" in secret("whoami").out
     assert json.loads(secret("whoami", "-o", "json").out)["principal"] == "ann"

@@ -217,7 +217,7 @@ def test_a_key_is_for_one_intent(world: World) -> None:
 def explain(world: World, scope: Scope = SHOP) -> list[tuple[str, str]]:
     explanation = world.plane.explain(call(), SecretRef(scope, "key"))
     winner = explanation.winner
-    hits = [step.metadata for step in explanation.steps if step.outcome == "hit"]
+    hits = [step for step in explanation.steps if step.outcome == "hit"]
     assert hits == ([winner] if winner else [])
     return [(str(step.scope), step.outcome) for step in explanation.steps]
 
@@ -232,6 +232,38 @@ def test_explain_tells_hit_shadowed_and_absent_apart(world: World) -> None:
     create(world.plane, call(), REF)
     assert [outcome for _, outcome in explain(world)] == ["hit", "shadowed", "absent", "shadowed"]
     assert explain(world, WIDE) == [("organization flyte", "hit")]
+
+
+NARROW = Scope("flyte", "production", "shop")
+PROJECT = Scope("flyte", project="shop")
+
+
+@pytest.mark.parametrize(
+    ("there", "outcomes", "seen"),
+    [
+        ([WIDE], ["absent", "absent", "absent", "hit"], []),
+        ([Scope("flyte", "production"), WIDE], ["absent", "absent", "hit", "hidden"], []),
+        ([PROJECT, WIDE], ["absent", "hit", "hidden", "hidden"], [PROJECT]),
+        ([NARROW, PROJECT, WIDE], ["hit", "shadowed", "hidden", "hidden"], [NARROW, PROJECT]),
+        ([NARROW], ["hit", "absent", "hidden", "hidden"], [NARROW]),
+        ([], ["absent"] * 4, []),
+    ],
+)
+def test_explain_tells_of_scopes_that_the_caller_may_not_see_only_which_wins(
+    world: World, there: list[Scope], outcomes: list[str], seen: list[Scope]
+) -> None:
+    policy = Policy([Binding(ADMIN, Role.ADMIN, WIDE), Binding(VIEWER, Role.VIEWER, PROJECT)])
+    plane = ControlPlane(policy=policy, data_plane=world.data, audit=world.trail)  # type: ignore[arg-type]
+    for scope in there:
+        create(plane, call(), SecretRef(scope, "key"))
+    world.data.calls.clear()
+    explanation = plane.explain(call(VIEWER), REF)
+    assert [step.outcome for step in explanation.steps] == outcomes
+    assert [step.scope for step in explanation.steps if step.metadata is not None] == seen
+    assert len(world.data.calls) == 4 - outcomes.count("hidden")
+    assert (explanation.winner.scope if explanation.winner else None) == (there[0] if there else None)
+    everything = plane.explain(call(), REF)
+    assert [step.scope for step in everything.steps if step.metadata is not None] == there
 
 
 def test_explain_does_not_take_a_failing_store_for_absence(world: World) -> None:
