@@ -16,6 +16,7 @@ from secrets_svc.core.errors import InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
     from cli.context import Context
+    from cli.task_scopes import PodPlace
     from injector.local_task import TaskRequest, TaskSecrets
     from secrets_svc.core.scope import Scope
 
@@ -45,6 +46,10 @@ def run(
     container: Annotated[
         str | None, typer.Option("--container", metavar="NAME", help="Which container of the pod.")
     ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Where the pod would be created."),
+    ] = None,
     project: options.Project = None,
     domain: options.Domain = None,
     organization: options.Organization = None,
@@ -62,15 +67,23 @@ def run(
 
     secret run -p shop -d production --file tls-key=key.pem -- sh -c 'serve --key $SECRET_FILES/key.pem'
 
-    secret run --pod pod.yaml -- ./task
+    secret run --pod pod.yaml -n shop-production -- ./task
     """
     from cli.context import load_context
     from cli.task_files import task_folder
     from cli.task_process import end_like, run_command, signals_held
+    from cli.task_scopes import scope_of_task
 
     settings = load_context(context)
-    task = _task(env or [], file or [], pod, container)
-    scope = _scope(ScopeOptions(organization, project, domain, org_wide), settings, task)
+    if pod is None:
+        if container is not None or namespace is not None:
+            raise InvalidArgument("--container and --namespace are about a pod: name one with --pod")
+        task, place = _typed_task(env or [], file or []), None
+    else:
+        if env or file:
+            raise InvalidArgument("--pod brings its own request: leave --env and --file out")
+        task, place = _task_of_pod(pod, container, namespace)
+    scope = scope_of_task(ScopeOptions(organization, project, domain, org_wide), settings, place)
     secrets = _read(settings, task, scope)
     for name in secrets.absent:
         sys.stderr.write(f'note: optional secret "{name}" is absent\n')
@@ -81,18 +94,21 @@ def run(
     return end_like(code)
 
 
-def _task(env: list[str], file: list[str], pod: Path | None, container: str | None) -> TaskRequest:
-    from injector.local_task import request_of_options, request_of_pod
+def _task_of_pod(file: Path, container: str | None, namespace: str | None) -> tuple[TaskRequest, PodPlace]:
+    from cli.pods import read_pods
+    from cli.task_scopes import PodPlace
+    from injector.local_task import request_of_pod
 
-    if pod is not None:
-        if env or file:
-            raise InvalidArgument("--pod brings its own request: leave --env and --file out")
-        from cli.pods import read_pods
+    pods = read_pods(file)
+    if len(pods) != 1:
+        raise InvalidArgument(f"{file} has {len(pods)} pods; a task is one")
+    task = request_of_pod(pods[0].document, container)
+    return task, PodPlace(task.claim, namespace or pods[0].namespace)
 
-        pods = read_pods(pod)
-        if len(pods) != 1:
-            raise InvalidArgument(f"{pod} has {len(pods)} pods; a task is one")
-        return request_of_pod(pods[0].document, container)
+
+def _typed_task(env: list[str], file: list[str]) -> TaskRequest:
+    from injector.local_task import request_of_options
+
     if not env and not file:
         raise InvalidArgument("say which secrets: --env NAME, --file NAME, or --pod FILE")
     return request_of_options([*map(_env_request, env), *map(_file_request, file)])
@@ -135,20 +151,6 @@ def _split(text: str, option: str) -> tuple[str, str | None]:
         return validate_name(name), place if equals else None
     except InvalidArgument as error:
         raise InvalidArgument(f"{option}: {error.message}") from None
-
-
-def _scope(given: ScopeOptions, context: Context, task: TaskRequest) -> Scope:
-    """What was typed, else what the pod claims, else environment and context."""
-    from cli.scopes import choose_scope
-    from secrets_svc.core.scope import Scope
-
-    claim = task.claim
-    if not given.org_wide and given.project is None and given.domain is None:
-        given = ScopeOptions(given.organization, claim.project, claim.domain)
-    parts = choose_scope(given, environ=os.environ, context=context, usage="secret run")
-    if parts.organization is None:
-        raise InvalidArgument("which organization? Say --organization, or use a context that names one")
-    return Scope(parts.organization, parts.domain, parts.project)
 
 
 def _read(context: Context, task: TaskRequest, scope: Scope) -> TaskSecrets:

@@ -101,6 +101,30 @@ def test_a_pods_own_request_is_taken(server: Server, project: str, tmp_path: Pat
     assert b"--container: main, side" in unclear.stderr
 
 
+def test_a_pods_namespace_counts_as_for_check(server: Server, tmp_path: Path) -> None:
+    server.create("ns-password", "of-the-namespace", project="shop", domain="production")
+    path = tmp_path / "pod.json"
+
+    def outcomes(namespace: str | None, *options: str, labels: dict[str, str] | None = None) -> list[int]:
+        asks = {"secrets-svc.internal/request": '[{"name": "ns-password"}]'}
+        metadata = {"annotations": asks, "labels": labels or {}}
+        document = {"kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "main"}]}}
+        document["metadata"] |= {"namespace": namespace} if namespace else {}
+        path.write_text(json.dumps(document))
+        task = ("--", "sh", "-c", 'test "$NS_PASSWORD" = of-the-namespace')
+        lines = (("check", str(path), *options), ("run", "--pod", str(path), *options, *task))
+        return [server.cli(*line).returncode for line in lines]
+
+    assert outcomes("shop-production") == [0, 0]
+    assert outcomes(None, "-n", "shop-production") == [0, 0]
+    assert outcomes("elsewhere", "-n", "shop-production") == [0, 0]
+    assert outcomes("elsewhere") == [5, 5]
+    assert outcomes("shop-production", labels={"secrets-svc.internal/project": "bank"}) == [5, 5]
+    assert outcomes(None) == [2, 2]
+    chosen = server.cli("run", "--pod", str(path), *WHERE, "--", "sh", "-c", "echo $NS_PASSWORD")
+    assert chosen.stdout == b"of-the-namespace\n"
+
+
 def test_files_are_private_in_memory_and_gone_afterwards(server: Server, project: str) -> None:
     server.create("v", "value", project=project)
     show = "cd $SECRET_FILES; stat -c %a . v; df --output=fstype . | tail -1; pwd"
@@ -190,6 +214,8 @@ def test_the_task_does_not_get_our_token_and_the_reading_is_audited(server: Serv
         (("--env", "a", "--env", "b=A"), b"two requests want env"),
         (("--pod", "/nonexistent.yaml"), b"can't be read"),
         (("--pod", "x", "--env", "a"), b"brings its own request"),
+        (("--env", "a", "--container", "main"), b"name one with --pod"),
+        (("--env", "a", "-n", "shop-production"), b"name one with --pod"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(server: Server, arguments: tuple[str, ...], text: bytes) -> None:
