@@ -129,7 +129,7 @@ def _keep_a_log(database: Database) -> None:
 def open_database(folder: Path, *, readonly: bool, busy_timeout: float = BUSY_TIMEOUT) -> Database:
     """A connection to the store in ``folder``, checked.
 
-    :raises Unavailable: there is none, or it is damaged.
+    :raises Unavailable: there is none, it is damaged, or it can't be written where that is wanted.
     :raises InvalidArgument: it isn't ours, a newer release wrote it, or others can get at it.
     """
     file = folder / FILE
@@ -149,8 +149,23 @@ def open_database(folder: Path, *, readonly: bool, busy_timeout: float = BUSY_TI
     return database
 
 
+def _check_writable(file: Path) -> None:
+    """Refuse what is read-only: SQLite would open it without a word, and refuse each write later.
+
+    Asked before it opens anything, because it would make files beside this one with this one's mode, and they
+    would stay read-only after the mode has been mended.
+    """
+    beside = (file.with_name(file.name + end) for end in ("-wal", "-shm"))
+    for path in (file.parent, file, *beside):
+        if path.exists() and not os.access(path, os.W_OK, effective_ids=True):
+            kind = "folder" if path.is_dir() else "file"
+            raise Unavailable(f"{kind} {path} can't be written: look at its owner, its mode and its disk")
+
+
 def _connect(file: Path, mode: str, busy_timeout: float) -> sqlite3.Connection:
     with Translated(file):
+        if mode == "rw":
+            _check_writable(file)
         connection = sqlite3.connect(
             f"{file.absolute().as_uri()}?mode={mode}",
             uri=True,

@@ -19,6 +19,7 @@ import pytest
 
 from secrets_svc.core.errors import InvalidArgument, SecretsError, Unavailable
 
+FILES = ("secrets.db", "secrets.db-wal", "secrets.db-shm")
 PRELUDE = """
 import os, resource, secrets, sys
 from pathlib import Path
@@ -65,7 +66,10 @@ def nobodys_folder() -> Iterator[Path]:
 
 
 def test_a_read_only_file(nobodys_folder: Path) -> None:
-    """Read-only by its mode, met by a process that modes bind: root gives its rights up first."""
+    """By its mode or its folder's, met by a process that modes bind: root gives its rights up first.
+
+    No writer opens it, however much it could look up: a server that starts so would refuse each write later.
+    """
     answers = _run(
         """
         if os.getuid() == 0:
@@ -75,21 +79,27 @@ def test_a_read_only_file(nobodys_folder: Path) -> None:
         writer = BACKEND.open_writer(settings, state=state)
         create(writer, "before")
         writer.close()
-        os.chmod(state / "secrets.db", 0o400)
-        writer = BACKEND.open_writer(settings, state=state)
+        def refused(path, mode):
+            before = path.stat().st_mode
+            path.chmod(mode)
+            print(answer(lambda: BACKEND.open_writer(settings, state=state)))
+            path.chmod(before)
+        refused(state, 0o500)
+        refused(state / "secrets.db", 0o400)
+        create(BACKEND.open_writer(settings, state=state), "after")
+        refused(state / "secrets.db-wal", 0o400)
+        refused(state / "secrets.db-shm", 0o400)
+        (state / "secrets.db").chmod(0o400)
         reader = BACKEND.open_reader(settings, state=state)
-        print(answer(lambda: create(writer, "name")))
         ref = SecretRef(Scope("flyte"), "before")
-        print(reader.read(ref, writer.describe(ref).version).value.reveal_bytes())
-        reader.close(); writer.close()
+        print(reader.read(ref, reader.resolve([ref])[ref].token).value.reveal_bytes())
+        reader.close()
         """,
         nobodys_folder,
     )
-    file = nobodys_folder / "secrets.db"
-    assert answers == [
-        f"unavailable: file {file} can't be written: it, its folder or its disk is read-only",
-        "b'value'",
-    ]
+    read_only = [f"folder {nobodys_folder}", *(f"file {nobodys_folder / name}" for name in FILES)]
+    look = "look at its owner, its mode and its disk"
+    assert answers == [*(f"unavailable: {each} can't be written: {look}" for each in read_only), "b'value'"]
 
 
 def test_a_folder_that_can_not_be_made(nobodys_folder: Path) -> None:
@@ -156,6 +166,7 @@ def test_locked_by_another_process(store: Any) -> None:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(Unavailable, match="locked by another process") as locked:
             store.update(writer, "name", b"another")
+        store.writer()  # opens nevertheless: who holds it may let go
         assert locked.value.retryable
         assert store.read(reader, "name") == b"value"
         assert holder.stdin is not None
