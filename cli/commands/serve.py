@@ -107,9 +107,10 @@ def _with_namespaces(settings: Settings, pairs: list[str]) -> Settings:
 
 
 def _announce(running: Running, context_name: str) -> None:
+    behind = "" if running.has_cluster else "  (admissions are answered; there is no cluster behind this)"
     lines = [
         f"API       {running.endpoint}",
-        f"webhook   {running.injector}  (admissions are answered; there is no cluster behind this)",
+        f"webhook   {running.injector}{behind}",
         f"state     {running.state}",
     ]
     if context_name:

@@ -45,6 +45,7 @@ class Running:
     token_file: Path
     state: Path
     organization: str
+    has_cluster: bool
 
 
 def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], None]) -> None:
@@ -82,6 +83,7 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
             token_file=state / ADMIN_TOKEN_FILE,
             state=state,
             organization=settings.organization.name,
+            has_cluster=settings.injector.cluster is not None,
         )
         servers = ((api_server, api_socket), (webhook, injector_socket))
         uvloop.run(

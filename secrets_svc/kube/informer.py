@@ -127,6 +127,8 @@ class Informer:
                 pause = _BACKOFF[0]
                 continue
             except ApiError as error:
+                if self._stopping.is_set():
+                    break
                 if error.is_expired:
                     version = None
                 else:
