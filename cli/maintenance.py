@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,26 +50,3 @@ def maintained_store(settings_file: Path | None, state: Path | None) -> tuple[St
     if not isinstance(store.backend, Maintainable):
         raise Unsupported(f'store "{store.name}" is looked after by its own service, not from here')
     return store, store.backend
-
-
-@contextmanager
-def audited(state: Path, action: str) -> Iterator[None]:
-    """Record in the audit file of ``state`` how the block ended."""
-    import getpass
-    import uuid
-
-    from secrets_svc.core.audit import AuditEvent
-    from secrets_svc.core.errors import Internal, SecretsError
-    from secrets_svc.runtime.stores import open_audit
-
-    outcome = Internal.code
-    audit = open_audit(state)
-    try:
-        yield
-        outcome = "ok"
-    except SecretsError as error:
-        outcome = error.code
-        raise
-    finally:
-        audit.record(AuditEvent("keys", action, f"user:{getpass.getuser()}", outcome, uuid.uuid4().hex))
-        audit.close()

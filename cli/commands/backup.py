@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import options
-from cli.maintenance import SettingsFile, StateFolder, audited, maintained_store
+from cli.maintenance import SettingsFile, StateFolder, maintained_store
 from cli.output import note
 
 app = options.new_app()
@@ -26,8 +26,19 @@ def backup(
 
     Example: secret backup /media/safe/secrets-2030-01-31.tar
     """
+    from cli.records import audited
+
     store, backend = maintained_store(settings, state)
-    with audited(store.state, "backup"):
-        report = backend.backup(store.settings, state=store.state, target=target.absolute())
+    target = target.absolute()
+
+    def undo() -> str:
+        try:
+            target.unlink(missing_ok=True)
+        except OSError:
+            return f"the backup {target} is there without one and can't be removed: do that yourself"
+        return f"{target} was removed again, nothing is saved"
+
+    with audited(store.state, "backup", unrecorded=undo):
+        report = backend.backup(store.settings, state=store.state, target=target)
     typer.echo(f"{report.secrets} secrets saved to {report.target} ({report.size} bytes)")
     note(report.notice)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import options
-from cli.maintenance import SettingsFile, StateFolder, audited, maintained_store
+from cli.maintenance import SettingsFile, StateFolder, maintained_store
+from secrets_svc.core.state_folder import AUDIT_FILE
 
 app = options.new_app()
 
@@ -25,8 +27,12 @@ def restore(
 
     Example: secret restore /media/safe/secrets-2030-01-31.tar --state ~/restored
     """
+    from cli.records import recorded_first
+    from secrets_svc.runtime.settings_source import load_settings
+
     store, backend = maintained_store(settings, state)
-    report = backend.restore(source.absolute(), state=store.state)
-    with audited(store.state, "restore"):
-        pass  # what was brought back has an audit file from now on
+    folder = store.state.resolve()
+    audit_file = load_settings(settings, os.environ).audit.file or folder / AUDIT_FILE
+    with recorded_first("restore", state=folder, audit_file=audit_file):
+        report = backend.restore(source.absolute(), state=store.state)
     typer.echo(f"{report.secrets} secrets brought back to {report.state}")
