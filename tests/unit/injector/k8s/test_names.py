@@ -1,4 +1,4 @@
-"""Names of what is staged: the same on each replica, different for whatever differs, unknown without the key."""
+"""Names of what is staged: the same on each replica, different for whatever differs, unknown without a key."""
 
 from __future__ import annotations
 
