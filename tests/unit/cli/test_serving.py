@@ -24,7 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
 def running(state: str, port: int = 1) -> Running:
     folder = Path(state)
     endpoint = f"http://127.0.0.1:{port}"
-    return Running(endpoint, "https://127.0.0.1:9/mutate", None, folder / "admin-token", folder, "flyte", False)
+    webhook = "https://127.0.0.1:9/mutate"
+    return Running(endpoint, webhook, None, folder / "admin-token", folder, "flyte", False)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Names of what is staged: the same on each replica, different for whatever differs, unknown without a key."""
+"""Names of what is staged: the same on each replica, another for whatever differs, unknown without a key."""
 
 from __future__ import annotations
 
