@@ -158,8 +158,10 @@ def save_context(
     The file is replaced in one step and readable by its owner alone; comments in it are lost.
 
     :raises InvalidArgument: the file that is there isn't legal, or the name isn't.
+    :raises Unavailable: it can't be written.
     """
-    from cli.context_files import locked, replace_file
+    from cli.context_files import locked
+    from secrets_svc.core.private_files import write_private
 
     if not re.fullmatch(_NAME, name):
         raise InvalidArgument(f"context name {shown(name)} is not valid: letters, digits and -._:")
@@ -167,7 +169,7 @@ def save_context(
     with locked(path):
         before = read_configuration(path)
         current = name if make_current else before.current
-        replace_file(path, render(Configuration(current, {**before.contexts, name: context})))
+        write_private(path, render(Configuration(current, {**before.contexts, name: context})))
     return path
 
 

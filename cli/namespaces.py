@@ -11,8 +11,8 @@ from pathlib import Path
 
 from injector.requests import Claim
 from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.private_files import write_private
 from secrets_svc.core.scope import validate_label
-from secrets_svc.runtime.files import write_private
 
 FILE = "namespaces.json"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from secrets_svc.core.audit import AuditEvent
 from secrets_svc.core.errors import Internal, SecretsError, Unavailable
+from secrets_svc.core.private_files import write_private
 from secrets_svc.runtime.audit_file import AuditFile
-from secrets_svc.runtime.files import write_private
 from secrets_svc.runtime.stores import open_audit
 
 

@@ -21,9 +21,9 @@ from injector.compose import build_injector
 from injector.requests import Claim
 from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import InvalidArgument, SecretsError
-from secrets_svc.core.state_folder import hold_state
+from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, TLS_FOLDER, hold_state
 from secrets_svc.runtime.certificates import CertificateFiles, own_certificates
-from secrets_svc.runtime.composition import ADMIN_TOKEN_FILE, build_service
+from secrets_svc.runtime.composition import build_service
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.hardening import harden_process, raise_file_limit
 from secrets_svc.runtime.settings import NamespaceSettings, Settings
@@ -118,7 +118,7 @@ def _api_certificate(settings: Settings, listener: socket.socket) -> Certificate
 def injector_certificate(settings: Settings, state: Path) -> CertificateFiles:
     """The webhook's: brought by the operator, or our own in the state folder."""
     brought = _brought(settings.injector.tls_cert, settings.injector.tls_key, "injector")
-    return brought or own_certificates(state / "tls", _LOOPBACK)
+    return brought or own_certificates(state / TLS_FOLDER, _LOOPBACK)
 
 
 def _brought(cert: Path | None, key: Path | None, group: str) -> CertificateFiles | None:

@@ -14,7 +14,8 @@ from cli.serving.sockets import address_of, serve_together
 from injector.compose import build_injector
 from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import InvalidArgument
-from secrets_svc.core.state_folder import private_folder, remember_audit_file
+from secrets_svc.core.private_files import private_folder
+from secrets_svc.core.state_folder import remember_audit_file
 from secrets_svc.runtime.hardening import harden_process, raise_file_limit
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.settings import Settings

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.private_files import private_folder, write_private
 
 LOCK_FILE = "lock"
 AUDIT_FILE = "audit.jsonl"
+ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105  # a file's name
+TLS_FOLDER = "tls"
 #: Has the path of the audit file, where the settings put it elsewhere.
 _AUDIT_POINTER = "audit-file"
 _LONGEST_PATH = 4096
@@ -42,32 +44,13 @@ def audit_file_of(state: Path) -> Path:
 def remember_audit_file(state: Path, file: Path | None) -> None:
     """So that other commands on this machine find it; ``None``: it is where it always is."""
     pointer = state / _AUDIT_POINTER
-    fresh = pointer.with_name(f".{_AUDIT_POINTER}")
+    if file is not None:
+        write_private(pointer, os.fsencode(file.absolute()) + b"\n")
+        return
     try:
-        if file is None:
-            pointer.unlink(missing_ok=True)
-            return
-        fresh.unlink(missing_ok=True)
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(os.fsencode(file.absolute()) + b"\n")
-        fresh.replace(pointer)  # in one step: "secret run" may look at any time
+        pointer.unlink(missing_ok=True)
     except OSError as error:
         raise Unavailable(f"file {pointer} can't be written") from error
-
-
-def private_folder(path: Path) -> Path:
-    """Make ``path`` (0700) if need be, and see that nobody else gets in.
-
-    :raises InvalidArgument: others can. :raises Unavailable: it can't be made or used.
-    """
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        raise Unavailable(f"folder {path} can't be made or used") from error
-    if mode & 0o077:
-        raise InvalidArgument(f"folder {path} is open to others (mode {mode:04o}): type chmod 700 {path}")
-    return path
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secrets_svc.core.errors import InvalidArgument, Unavailable
-from secrets_svc.core.state_folder import private_folder
-from secrets_svc.runtime.files import read_private, write_private
+from secrets_svc.core.private_files import private_folder, write_private
+from secrets_svc.runtime.files import read_private
 
 CA_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=90)

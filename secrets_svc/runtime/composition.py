@@ -11,8 +11,9 @@ from secrets_svc.control.service import ControlPlane
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.core.errors import InvalidArgument, SecretsError
 from secrets_svc.core.policy import Binding, Policy, Role
+from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.state_folder import private_folder, remember_audit_file
+from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, remember_audit_file
 from secrets_svc.data.writing import ValidatedWriter
 from secrets_svc.edges.rest.app import build_app
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
@@ -23,7 +24,6 @@ from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Store, configured_store, open_audit
 
 ADMIN = "admin"
-ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105  # a file's name
 
 
 @dataclass(frozen=True, slots=True)

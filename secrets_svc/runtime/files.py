@@ -1,13 +1,13 @@
-"""Files that must stay private: made with the right mode, and refused with the wrong one."""
+"""Private files that settings name, and tokens in them."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import stat
 from pathlib import Path
 
-from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.private_files import read_if_private, write_private
 from secrets_svc.core.value import SecretValue
 
 
@@ -19,54 +19,17 @@ def default_state_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
 
 
 def read_private(path: Path, field: str) -> bytes:
-    """The content of a file that only its owner may read.
-
-    A group may read it where that is how we do, being another user: so the kubelet mounts Secrets (fsGroup).
+    """The content of a file that only its owner may read, at most 1 MiB.
 
     :param field: the setting that names it, for the message.
     :raises InvalidArgument: it is absent, unreadable, or others can read it.
     """
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            content = file.read(1 << 20)
+        return read_if_private(path, limit=1 << 20)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{field}: {error}") from None
     except OSError:
         raise InvalidArgument(f"{field}: file {path} can't be read") from None
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & (0o077 if status.st_uid == os.geteuid() else 0o037):
-        raise InvalidArgument(
-            f"{field}: file {path} is open to others (mode {mode:04o}): type chmod 600 {path}"
-        )
-    return content
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write ``path`` whole or not at all, mode 0600, on the disk when this returns.
-
-    :raises Unavailable: it can't be written.
-    """
-    try:
-        _replace(path, content)
-    except OSError as error:
-        raise Unavailable(f"file {path} can't be written: look at its folder and its disk") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def read_token(path: Path, field: str) -> SecretValue:

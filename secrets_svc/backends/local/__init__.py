@@ -1,7 +1,7 @@
 """The embedded store: SQLite in a folder, every value sealed to the reader's key and signed by the writer's.
 
     backend.py      the entry point's object and its settings
-    folders.py      private folders and files, and the hold a server has on its state folder
+    locks.py        the lock that tools take on a folder
     keys.py         generations of key files
     sealing.py      HPKE and Ed25519 over one entry: the only module here that sees values
     records.py, entries.py    one entry without its value, and with it; which entries verify

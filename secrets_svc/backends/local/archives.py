@@ -6,12 +6,11 @@ import re
 
 from secrets_svc.backends.local.databases import FILE
 from secrets_svc.backends.local.keys import FILES, FOLDER, GENERATION
+from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, TLS_FOLDER
 
 MANIFEST = "secrets-svc-backup.json"
 FORM = 1
-#: Files beside the store that a server needs to be the same server again.
-TOKEN_FILE = "admin-token"  # noqa: S105  # a file's name
-TLS_FOLDER = "tls"
+#: What is taken of the server's certificates, which it needs to be the same server again.
 TLS_NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,40}\.(?:pem|key)")
 #: Members: a generation has four, and rotations leave one or two.
 MAX_MEMBERS = 1000
@@ -25,6 +24,6 @@ def most_bytes(name: str) -> int | None:
     """Bytes that the member ``name`` may have, 0 for no limit; ``None`` where no backup has such a member."""
     if name == FILE:
         return 0
-    if name in (MANIFEST, TOKEN_FILE) or _KEY.fullmatch(name) or _TLS.fullmatch(name):
+    if name in (MANIFEST, ADMIN_TOKEN_FILE) or _KEY.fullmatch(name) or _TLS.fullmatch(name):
         return _SMALL
     return None

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secrets_svc.backends.local.archives import FORM, MANIFEST, TLS_FOLDER, TLS_NAME, TOKEN_FILE
+from secrets_svc.backends.local.archives import FORM, MANIFEST, TLS_NAME
 from secrets_svc.backends.local.databases import FILE, Database, open_database
 from secrets_svc.backends.local.faults import Translated
-from secrets_svc.backends.local.folders import sync_folder, temporary_beside
 from secrets_svc.backends.local.keys import FILES, FOLDER, generations
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.maintenance import BackupReport
+from secrets_svc.core.private_files import sync_folder, temporary_beside
+from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, TLS_FOLDER
 
 NOTICE = "this file holds the keys together with what they open: guard it like the secrets themselves"
 _TRIES = 5
@@ -100,7 +101,7 @@ def _generations_in(keys: dict[str, bytes]) -> tuple[str, ...]:
 
 def _own_files(state: Path) -> dict[str, bytes]:
     """The server's token and certificates, where this folder has them."""
-    found = {TOKEN_FILE: state / TOKEN_FILE}
+    found = {ADMIN_TOKEN_FILE: state / ADMIN_TOKEN_FILE}
     if (state / TLS_FOLDER).is_dir():
         names = sorted(entry.name for entry in (state / TLS_FOLDER).iterdir())
         found |= {

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from secrets_svc.backends.local.faults import Translated, damaged
-from secrets_svc.backends.local.folders import alone_in, check_private
 from secrets_svc.backends.local.keys import check_keys, generations, make_generation
+from secrets_svc.backends.local.locks import alone_in
 from secrets_svc.core.errors import InvalidArgument, Unavailable
-from secrets_svc.core.state_folder import private_folder
+from secrets_svc.core.private_files import check_private, private_folder
 
 FILE = "secrets.db"
 #: "SSvc", in the file's header (sqlite.org/pragma.html#pragma_application_id).
@@ -138,7 +138,8 @@ def open_database(folder: Path, *, readonly: bool, busy_timeout: float = BUSY_TI
             f"there is no local store in {folder}: a server that writes to it makes it at its start"
         )
     private_folder(folder)
-    check_private(file)
+    with Translated(file):
+        check_private(file)
     check_keys(folder)
     database = Database(folder, _connect(file, "ro" if readonly else "rw", busy_timeout))
     try:

@@ -25,16 +25,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secrets_svc.backends.local.faults import Translated
-from secrets_svc.backends.local.folders import (
+from secrets_svc.core.errors import Unavailable
+from secrets_svc.core.private_files import (
     OTHERS,
     OTHERS_WRITE,
     check_private,
-    read_private,
+    private_folder,
+    read_if_private,
     sync_folder,
     write_new,
 )
-from secrets_svc.core.errors import Unavailable
-from secrets_svc.core.state_folder import private_folder
 
 FOLDER = "keys"
 FILES = ("reader.key", "reader.pub", "writer.key", "writer.pub")
@@ -105,8 +105,8 @@ class KeyRing(Generic[Keys]):
 
 def load_writer_keys(folder: Path) -> WriterKeys:
     """From the folder of a generation."""
-    signing = serialization.load_pem_private_key(read_private(folder / "writer.key"), None)
-    sealing = serialization.load_pem_public_key(read_private(folder / "reader.pub", mask=OTHERS_WRITE))
+    signing = serialization.load_pem_private_key(read_if_private(folder / "writer.key"), None)
+    sealing = serialization.load_pem_public_key(read_if_private(folder / "reader.pub", mask=OTHERS_WRITE))
     if not (isinstance(signing, Ed25519PrivateKey) and isinstance(sealing, X25519PublicKey)):
         raise TypeError("keys of another kind")
     comparing = HKDF(SHA256(), 32, salt=None, info=_COMPARING).derive(signing.private_bytes_raw())
@@ -115,8 +115,8 @@ def load_writer_keys(folder: Path) -> WriterKeys:
 
 def load_reader_keys(folder: Path) -> ReaderKeys:
     """From the folder of a generation."""
-    opening = serialization.load_pem_private_key(read_private(folder / "reader.key"), None)
-    verifying = serialization.load_pem_public_key(read_private(folder / "writer.pub", mask=OTHERS_WRITE))
+    opening = serialization.load_pem_private_key(read_if_private(folder / "reader.key"), None)
+    verifying = serialization.load_pem_public_key(read_if_private(folder / "writer.pub", mask=OTHERS_WRITE))
     if not (isinstance(opening, X25519PrivateKey) and isinstance(verifying, Ed25519PublicKey)):
         raise TypeError("keys of another kind")
     return ReaderKeys(opening, verifying)
@@ -180,12 +180,13 @@ def check_keys(folder: Path) -> None:
 
     :raises InvalidArgument: somebody does; the message has the file and the ``chmod`` to type.
     """
-    check_private(folder / FOLDER)
-    for generation in generations(folder):
-        check_private(folder / FOLDER / generation)
-        for name in FILES:
-            mask = OTHERS if name.endswith(".key") else OTHERS_WRITE
-            check_private(folder / FOLDER / generation / name, mask=mask)
+    with Translated(folder / FOLDER):
+        check_private(folder / FOLDER)
+        for generation in generations(folder):
+            check_private(folder / FOLDER / generation)
+            for name in FILES:
+                mask = OTHERS if name.endswith(".key") else OTHERS_WRITE
+                check_private(folder / FOLDER / generation / name, mask=mask)
 
 
 def remove_all_but(folder: Path, kept: frozenset[str]) -> tuple[str, ...]:

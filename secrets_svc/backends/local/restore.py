@@ -16,11 +16,11 @@ from secrets_svc.backends.local.archives import FORM, MANIFEST, MAX_MEMBERS, mos
 from secrets_svc.backends.local.databases import FILE, Database, check, open_database
 from secrets_svc.backends.local.entries import open_entry
 from secrets_svc.backends.local.faults import Translated
-from secrets_svc.backends.local.folders import sync_folder, temporary_beside
 from secrets_svc.backends.local.keys import KeyRing, KeysGone, load_reader_keys
 from secrets_svc.backends.local.records import COLUMNS, Verifier, changed_outside
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.maintenance import RestoreReport
+from secrets_svc.core.private_files import sync_folder, temporary_beside
 from secrets_svc.core.state_folder import LOCK_FILE, hold_state
 
 _CHUNK = 1 << 20

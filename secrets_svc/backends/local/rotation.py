@@ -24,7 +24,6 @@ from secrets_svc.backends.local.databases import (
     set_meta,
 )
 from secrets_svc.backends.local.entries import open_entry, put_entry
-from secrets_svc.backends.local.folders import alone_in
 from secrets_svc.backends.local.keys import (
     FOLDER,
     KeyRing,
@@ -35,6 +34,7 @@ from secrets_svc.backends.local.keys import (
     make_generation,
     remove_all_but,
 )
+from secrets_svc.backends.local.locks import alone_in
 from secrets_svc.backends.local.operations import blank_fingerprints
 from secrets_svc.backends.local.records import COLUMNS, Record, Verifier
 from secrets_svc.core.errors import InvalidArgument, Unavailable

@@ -1,22 +1,13 @@
-"""Private files and folders."""
+"""Private files that settings name, and tokens."""
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from secrets_svc.core.errors import InvalidArgument, Unavailable
-from secrets_svc.runtime.files import (
-    default_state_folder,
-    ensure_token,
-    read_private,
-    read_token,
-    write_private,
-)
+from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.runtime.files import default_state_folder, ensure_token, read_private, read_token
 
 TOKEN = "t0ken-" + "x" * 40
 
@@ -71,41 +62,6 @@ def test_a_token_is_made_once(tmp_path: Path) -> None:
     assert mode(path) == 0o600
     assert ensure_token(path, "the admin token") == first
     assert ensure_token(tmp_path / "other", "f") != first
-
-
-def test_a_file_is_written_whole_and_private(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-    path.chmod(0o644)
-    write_private(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert mode(path) == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
-    """The disk is played by a limit on the size of files, setrlimit(2)."""
-    path = tmp_path / "file"
-    write_private(path, b"old")
-    program = (
-        "import resource, sys; from pathlib import Path\n"
-        "from secrets_svc.core.errors import Unavailable\n"
-        "from secrets_svc.runtime.files import write_private\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, (4, {resource.RLIM_INFINITY}))\n"
-        "try: write_private(Path(sys.argv[1]), b'new and longer')\n"
-        "except Unavailable as error: print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
-    )
-    assert "can't be written" in done.stdout
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_is_not_there_is_told_of(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="can't be written"):
-        write_private(tmp_path / "absent" / "file", b"x")
 
 
 @pytest.mark.parametrize("base", [None, "", "relative", "~/state"])
