@@ -12,6 +12,7 @@ from http.client import HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
+from secrets_svc.client.trust import untrusted
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 
 #: Bytes of an answer.
@@ -96,10 +97,8 @@ def _post(url: str, ca_file: str | None, body: bytes, timeout: float) -> Any:
         return json.loads(text)
     except ConnectionRefusedError:
         raise Unavailable(f'nothing listens at {url}; start it with "secret serve all"') from None
-    except ssl.SSLCertVerificationError:
-        raise Unavailable(
-            f"the certificate of {url} is not trusted: set injector_ca in the context"
-        ) from None
+    except ssl.SSLCertVerificationError as error:
+        raise untrusted(url, error, remedy="set injector_ca in the context") from error
     except (OSError, HTTPException, ValueError) as error:
         raise Unavailable(f"{url} did not answer") from error
     finally:

@@ -89,6 +89,8 @@ def load_context(name: str | None = None, environ: Mapping[str, str] = os.enviro
     endpoint = environ.get("SECRET_ENDPOINT") or None
     if endpoint is not None and (stored.endpoint or "").rstrip("/") != endpoint.rstrip("/"):
         stored = Context(endpoint=endpoint, project=stored.project, domain=stored.domain)
+    if authorities := environ.get("SECRET_CA_FILE"):
+        stored = stored._replace(ca_file=authorities)
     if token := environ.get("SECRET_TOKEN"):
         stored = stored._replace(token=SecretValue(token.encode("utf-8", "surrogateescape")))
     return stored

@@ -30,7 +30,9 @@ _MAX_TOKEN = 64 * 1024
     help='File with the token, read at every call from then on; "-" is the standard input.',
 )
 @click.option("--name", help="What to call the context; the server's host by default.")
-@click.option("--ca-file", metavar="FILE", help="Authorities to trust instead of the system's.")
+@click.option(
+    "--ca-file", metavar="FILE", help="Authorities to trust instead of the system's [env: SECRET_CA_FILE]."
+)
 @click.option("--project", "-p", metavar="PROJECT", help="Default for --project from then on.")
 @click.option("--domain", "-d", metavar="DOMAIN", help="Default for --domain from then on.")
 @click.option(
@@ -56,6 +58,7 @@ def login(
     Without --token-file you are asked for the token, which isn't shown, or it is read from a pipe. -p and -d
     become the context's defaults.
     """
+    ca_file = ca_file or os.environ.get("SECRET_CA_FILE") or None
     context = Context(
         endpoint=url.rstrip("/"),
         token=_token(token_file, url),

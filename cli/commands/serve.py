@@ -140,7 +140,8 @@ def _write_context(running: Running, name: str) -> str:
         endpoint=running.endpoint,
         token_file=str(running.token_file),
         injector=running.injector,
-        injector_ca=str(running.injector_ca) if running.injector_ca else None,
+        ca_file=old.ca_file,
+        injector_ca=_injector_ca(running, old),
         state=state,
         organization=running.organization,
         project=old.project,
@@ -150,6 +151,14 @@ def _write_context(running: Running, name: str) -> str:
     hint = "secret list" if known.current in (None, name) else f"secret list --context {name}"
     beside = "" if name == wanted else f' ("{wanted}" is another server\'s)'
     return f'context   "{name}" written{beside}: in another terminal type  {hint}'
+
+
+def _injector_ca(running: Running, old: Context) -> str | None:
+    """Our own authority; for a certificate that was brought, what the user put there."""
+    if running.injector_ca is not None:
+        return str(running.injector_ca)
+    ours = str(running.state / "tls" / "ca.pem")
+    return old.injector_ca if old.injector_ca != ours else None
 
 
 def _is_of_another(context: Context, running: Running) -> bool:

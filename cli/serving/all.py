@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from cli.namespaces import remember_namespaces
-from cli.serving.sockets import ApiServer, address_of, bind, serve_together
+from cli.serving.sockets import ApiServer, bind, is_loopback, reachable_at, serve_together
 from injector.compose import build_injector
 from injector.requests import Claim
 from injector.server import MUTATE, WebhookServer
@@ -77,20 +77,22 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
         context = certificate.context()
         webhook = WebhookServer(injector.routes, context=context)
         running = Running(
-            endpoint=f"{'https' if api_certificate else 'http'}://{address_of(api_socket)}",
-            injector=f"https://{address_of(injector_socket)}{MUTATE}",
+            endpoint=f"{'https' if api_certificate else 'http'}://{reachable_at(api_socket)}",
+            injector=f"https://{reachable_at(injector_socket)}{MUTATE}",
             injector_ca=certificate.ca,
             token_file=state / ADMIN_TOKEN_FILE,
             state=state,
             organization=settings.organization.name,
             has_cluster=settings.injector.cluster is not None,
         )
+        renew_webhook = renewing(settings, state, context)
+
+        def renew() -> None:
+            renew_webhook()
+            _renew_api(settings, api_server)
+
         servers = ((api_server, api_socket), (webhook, injector_socket))
-        uvloop.run(
-            serve_together(
-                servers, started=lambda: announce(running), renew=renewing(settings, state, context)
-            )
-        )
+        uvloop.run(serve_together(servers, started=lambda: announce(running), renew=renew))
 
 
 def bound(address: str, setting: str) -> contextlib.closing[socket.socket]:
@@ -107,7 +109,7 @@ def _with_example_namespaces(settings: Settings) -> Settings:
 
 def _api_certificate(settings: Settings, listener: socket.socket) -> CertificateFiles | None:
     certificate = _brought(settings.server.tls_cert, settings.server.tls_key, "server")
-    if certificate is None and listener.getsockname()[0] not in _LOOPBACK:
+    if certificate is None and not is_loopback(listener):
         raise InvalidArgument(
             "server.listen: beyond loopback tokens would cross the network in clear: "
             "set server.tls_cert and server.tls_key"
@@ -142,6 +144,15 @@ def renewing(settings: Settings, state: Path, context: ssl.SSLContext) -> Callab
             log.error("the webhook's certificate can't be looked after: %s", error.message)
 
     return renew
+
+
+def _renew_api(settings: Settings, server: ApiServer) -> None:
+    try:
+        certificate = _brought(settings.server.tls_cert, settings.server.tls_key, "server")
+        if certificate is not None:
+            server.renew(certificate)
+    except SecretsError as error:
+        log.error("the API's certificate can't be looked after: %s", error.message)
 
 
 def log_to_stderr(settings: Settings) -> None:

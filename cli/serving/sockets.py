@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
@@ -56,6 +57,20 @@ def address_of(listener: socket.socket) -> str:
     """``HOST:PORT`` as bound, also where the port was left to the system."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reachable_at(listener: socket.socket) -> str:
+    """As :func:`address_of`, and where it listens everywhere, how this machine reaches it."""
+    address = address_of(listener)
+    for everywhere, here in (("0.0.0.0:", "127.0.0.1:"), ("[::]:", "[::1]:")):
+        if address.startswith(everywhere):
+            return here + address.removeprefix(everywhere)
+    return address
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether nobody but this machine can reach it."""
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 class _IdleClosing(HttpToolsProtocol):
@@ -147,11 +162,21 @@ class ApiServer:
             server_header=False,
             date_header=False,
             timeout_keep_alive=keep_alive,
-            ssl_certfile=str(certificate.cert) if certificate else None,
-            ssl_keyfile=str(certificate.key) if certificate else None,
         )
+        # uvicorn would make a context with its own ideas of ciphers, and never look at the files again.
+        self._context = certificate.context() if certificate else None
+        config.load()
+        config.ssl = self._context
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
+
+    def renew(self, certificate: CertificateFiles) -> None:
+        """Let connections from now on get ``certificate``.
+
+        :raises InvalidArgument: it can't be used.
+        """
+        if self._context is not None:
+            certificate.load_into(self._context)
 
     async def start(self, listener: socket.socket) -> None:
         """Begin to answer at ``listener``."""

@@ -186,9 +186,10 @@ class ControlPlaneClient:
             raise answers.not_ours(str(self.address)) from None
         except Broken as error:
             if last:
+                hint = "; does it speak https?" if error.unheard and self._tls is None else ""
                 raise Unavailable(
                     f"the connection to {self.address} broke {_REPEATS + 1} times before the answer "
-                    "was complete"
+                    f"was complete{hint}"
                 ) from error
             return None
 

@@ -22,6 +22,7 @@ from secrets_svc.core.scope import shown
 MAX_BODY = 8 * 1024 * 1024
 _MAX_LINE = 16 * 1024
 _MAX_HEADERS = 100
+_TLS_ALERT = b"\x15\x03"  # type and major version of a TLS record (RFC 8446 section 5.1)
 # Patterns are compiled when they are first used, by `re` itself: a start needs few of them.
 _STATUS = rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?"
 _FIELD = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\x00]*?)[ \t]*"
@@ -30,7 +31,14 @@ _PATH = r"(?:/[-._~0-9A-Za-z]+)*/?"
 
 
 class Broken(Exception):
-    """The connection ended before the answer did; whether the request was acted on is not known."""
+    """The connection ended before the answer did; whether the request was acted on is not known.
+
+    :param unheard: nothing was answered, or a TLS alert: a server that expects TLS does so.
+    """
+
+    def __init__(self, *, unheard: bool = False) -> None:
+        super().__init__()
+        self.unheard = unheard
 
 
 class Garbage(Exception):
@@ -182,9 +190,10 @@ def _translated(address: Address, deadline: Deadline, *, connected: bool = False
 
 def _tls_failure(address: Address, error: OSError) -> Unavailable:
     if type(error).__name__ == "SSLCertVerificationError":
-        return Unavailable(
-            f"the certificate of {address} is not trusted; name the authority that signed it as ca_file"
-        )
+        from secrets_svc.client.trust import untrusted
+
+        remedy = "name the authority that signed it as ca_file in the context, or as SECRET_CA_FILE"
+        return untrusted(str(address), error, remedy=remedy)
     return Unavailable(f"{address} did not complete a TLS handshake; does it speak https?")
 
 
@@ -208,7 +217,7 @@ class _Reader:
             if len(self._buffer) > _MAX_LINE:
                 raise Garbage
             if not self._more():
-                raise Broken
+                raise Broken(unheard=not self._buffer or self._buffer.startswith(_TLS_ALERT))
         if end > _MAX_LINE:
             raise Garbage
         line = bytes(self._buffer[:end])

@@ -185,9 +185,15 @@ class TestEnvironment:
         found = load_context(environ=self.environ(SECRET_TOKEN="t2"))
         assert (found.endpoint, found.token) == ("https://one", SecretValue(b"t2"))
 
+    def test_an_authority_from_the_environment_wins_and_goes_with_any_server(self) -> None:
+        assert load_context(environ=self.environ(SECRET_CA_FILE="/other")).ca_file == "/other"
+        found = load_context(environ=self.environ(SECRET_ENDPOINT="https://two", SECRET_CA_FILE="/other"))
+        assert (found.endpoint, found.ca_file) == ("https://two", "/other")
+
     def test_empty_variables_count_as_absent(self) -> None:
-        found = load_context(environ=self.environ(SECRET_TOKEN="", SECRET_ENDPOINT="", SECRET_CONTEXT=""))
-        assert found.token == SecretValue(b"t1")
+        empty = dict.fromkeys(("SECRET_TOKEN", "SECRET_ENDPOINT", "SECRET_CONTEXT", "SECRET_CA_FILE"), "")
+        found = load_context(environ=self.environ(**empty))
+        assert (found.token, found.ca_file) == (SecretValue(b"t1"), "/ca")
 
 
 def test_a_token_file_is_read_when_it_is_needed(tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.context import Context, config_path, load_context, read_configuration, save_context
 from cli.serving.all import Running
-from cli.serving.sockets import _renew_for_ever
+from cli.serving.sockets import ApiServer, _renew_for_ever, bind
+from secrets_svc.runtime.certificates import own_certificates
 
 MARKER = "s3cr3t-m4rker"
 Told = Callable[..., str]
@@ -51,6 +55,17 @@ def test_project_and_domain_of_the_user_stay(told: Told) -> None:
     told(running("/a", port=2))
     found = load_context()
     assert (found.project, found.domain, found.endpoint) == ("shop", "production", "http://127.0.0.1:2")
+
+
+def test_authorities_of_the_user_stay_where_the_server_knows_none(told: Told) -> None:
+    told(running("/a"))
+    save_context("local", load_context()._replace(ca_file="/company.pem", injector_ca="/company.pem"))
+    told(running("/a"))
+    assert (load_context().ca_file, load_context().injector_ca) == ("/company.pem", "/company.pem")
+    told(replace(running("/a"), injector_ca=Path("/a/tls/ca.pem")))
+    assert load_context().injector_ca == "/a/tls/ca.pem"
+    told(running("/a"))  # now with a certificate that was brought: ours is no use any more
+    assert load_context().injector_ca is None
 
 
 def test_servers_with_other_state_folders_get_contexts_of_their_own(told: Told) -> None:
@@ -118,3 +133,34 @@ def test_certificates_are_looked_after_whatever_happens(caplog: pytest.LogCaptur
     ours = [record.getMessage() for record in caplog.records if record.name == "cli.serving.sockets"]
     assert [("OSError" in ours[0]), ("ValueError" in ours[1]), len(ours)] == [True, True, 2]
     assert MARKER not in caplog.text
+
+
+async def never_asked(scope: object, receive: object, send: object) -> None:
+    """An application."""
+
+
+async def served_certificate(listener: socket.socket) -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection(*listener.getsockname(), ssl=context)
+    found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    assert isinstance(found, bytes)
+    return found
+
+
+def test_a_new_certificate_of_the_api_is_taken_without_a_new_start(tmp_path: Path) -> None:
+    first, second = (own_certificates(tmp_path / name, ("127.0.0.1",)) for name in ("first", "second"))
+
+    async def served() -> list[bytes]:
+        with bind("127.0.0.1:0", "server.listen") as listener:
+            server = ApiServer(never_asked, certificate=first, idle_timeout=5)
+            await server.start(listener)
+            found = [await served_certificate(listener)]
+            server.renew(second)
+            found.append(await served_certificate(listener))
+            await server.stop(1)
+        return found
+
+    wanted = [ssl.PEM_cert_to_DER_cert(files.cert.read_text()) for files in (first, second)]
+    assert asyncio.run(served()) == wanted

@@ -449,10 +449,25 @@ def test_https_to_a_server_without_tls(server: Any) -> None:
         client.whoami()
 
 
+@pytest.mark.parametrize("alert", [b"", b"\x15\x03\x03\x00\x02\x02\x46"])
+def test_http_to_a_server_that_expects_tls(server: Any, script: Any, alert: bytes) -> None:
+    server.steps = [script.raw(alert)]
+    with pytest.raises(Unavailable, match=r"broke 3 times .*; does it speak https"):
+        server.client().whoami()
+
+
+def test_an_answer_that_breaks_off_is_no_matter_of_tls(server: Any, script: Any) -> None:
+    server.steps = [script.raw(b"HTTP/1.1 200 OK\r\nContent-Le")]
+    with pytest.raises(Unavailable) as caught:
+        server.client().whoami()
+    assert "https?" not in caught.value.message
+
+
 class TestTls:
-    @pytest.fixture
-    def certificate(self, tmp_path: Any) -> Any:
-        """A certificate for 127.0.0.1 and its key."""
+    def certificate(
+        self, tmp_path: Any, *, address: str = "127.0.0.1", days: tuple[int, int] = (0, 1)
+    ) -> Any:
+        """A certificate and its key; good from and until so many days from now."""
         import datetime
         import ipaddress
 
@@ -463,10 +478,11 @@ class TestTls:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
         now = datetime.datetime.now(datetime.UTC)
+        since, until = (now + datetime.timedelta(days=number) for number in days)
         made = (
-            x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+            x509.CertificateBuilder(name, name, key.public_key(), 1, since, until)
             .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]),
                 critical=False,
             )
             .sign(key, hashes.SHA256())
@@ -480,19 +496,41 @@ class TestTls:
         (tmp_path / "both.pem").write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
         return tmp_path
 
-    def test_a_trusted_and_an_untrusted_server(self, server: Any, script: Any, certificate: Any) -> None:
+    def over_tls(self, certificate: Any, inner: Any) -> Any:
+        """A step that speaks TLS and then does ``inner``."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate / "both.pem")
-        inner = script.answer(200, script.metadata)
 
-        def over_tls(connection: Any) -> None:
+        def step(connection: Any) -> None:
             with context.wrap_socket(connection.socket, server_side=True) as wrapped:
                 connection.socket = wrapped
                 inner(connection)
 
-        server.steps = [over_tls]
+        return step
+
+    def test_a_trusted_and_an_untrusted_server(self, server: Any, script: Any, tmp_path: Any) -> None:
+        certificate = self.certificate(tmp_path)
+        server.steps = [self.over_tls(certificate, script.answer(200, script.metadata))]
         url = server.url.replace("http:", "https:")
         trusting = ControlPlaneClient(url, SecretValue(b"t"), ca_file=str(certificate / "ca.pem"))
         assert trusting.describe("db-password", SHOP).version == "v1"
-        with pytest.raises(Unavailable, match="not trusted"):
+        with pytest.raises(Unavailable, match="is not trusted: name the authority"):
             ControlPlaneClient(url, SecretValue(b"t")).whoami()
+
+    @pytest.mark.parametrize(
+        ("made", "reason"),
+        [
+            ({"days": (-2, -1)}, "has expired"),
+            ({"days": (1, 2)}, "is not valid yet"),
+            ({"address": "127.0.0.9"}, "is for another name"),
+        ],
+    )
+    def test_what_is_wrong_with_a_certificate_is_told(
+        self, server: Any, script: Any, tmp_path: Any, made: dict[str, Any], reason: str
+    ) -> None:
+        certificate = self.certificate(tmp_path, **made)
+        server.steps = [self.over_tls(certificate, script.answer(200, script.metadata))]
+        url = server.url.replace("http:", "https:")
+        client = ControlPlaneClient(url, SecretValue(b"t"), ca_file=str(certificate / "ca.pem"))
+        with pytest.raises(Unavailable, match=f"the certificate of {url} {reason}"):
+            client.whoami()
