@@ -119,25 +119,34 @@ def _yaml(document: Any) -> str:
 
 
 class ListPrinter:
-    """Prints a list page by page, so that a long one appears while it is still being read."""
+    """Prints a list page by page, so that a long one appears while it is still being read.
+
+    Bare names come once each: the same name may be there in several scopes.
+    """
 
     def __init__(self, form: OutputFormat, headings: Sequence[str]) -> None:
         self._form = form
         self._table = Table(headings)
         self._count = 0
+        self._names: set[str] = set()
 
     def write(self, items: Sequence[tuple[Mapping[str, Any], Sequence[object]]]) -> None:
         """Print pairs of document (with a ``name``) and table row."""
         if self._form is OutputFormat.TABLE:
             self._table.write([row for _, row in items])
         elif self._form is OutputFormat.NAME:
-            sys.stdout.writelines(escape(document["name"]) + "\n" for document, _ in items)
+            self._write_names([document["name"] for document, _ in items])
         elif self._form is OutputFormat.YAML and items:
             sys.stdout.write(_yaml([dict(document) for document, _ in items]))
         elif self._form is OutputFormat.JSON:
             self._write_json([document for document, _ in items])
         self._count += len(items)
         sys.stdout.flush()
+
+    def _write_names(self, names: Sequence[str]) -> None:
+        new = [name for name in dict.fromkeys(names) if name not in self._names]
+        self._names.update(new)
+        sys.stdout.writelines(escape(name) + "\n" for name in new)
 
     def _write_json(self, documents: Sequence[Mapping[str, Any]]) -> None:
         import json

@@ -120,6 +120,19 @@ class TestList:
         assert lines[0].split() == ["NAME", "SCOPE", "TYPE", "VERSION", "UPDATED"]
         assert len(lines) == 6
 
+    def test_bare_names_come_once_and_a_note_tells_of_other_scopes(self, connected: Any, secret: Any) -> None:
+        for name in ("a1", "b"):
+            connected.store((name, "acme", "production", "shop"), "generic", {"base64": ""}, False)
+        result = secret("list", "-p", "shop", "-o", "name")
+        assert sorted(result.out.split()) == ["a0", "a1", "a2", "a3", "a4", "b"]
+        assert result.err == (
+            "note: 2 of 7 secrets are inside project shop, not at it: --exact leaves those out\n"
+        )
+        assert secret("list", "-p", "shop", "-o", "json").err == ""
+
+    def test_names_at_the_scope_itself_need_no_note(self, connected: Any, secret: Any) -> None:
+        assert secret("list", "-p", "shop", "-o", "name").err == ""
+
     @pytest.mark.parametrize(("limit", "calls"), [(1, 1), (2, 1), (3, 2), (99, 3)])
     def test_limit(self, connected: Any, secret: Any, limit: int, calls: int) -> None:
         result = secret("list", "-p", "shop", "-o", "name", "--limit", str(limit))
