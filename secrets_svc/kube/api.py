@@ -121,12 +121,12 @@ class ApiServer:
         headers: dict[str, str],
         body: Object | None = None,
         preload: bool = True,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> urllib3.HTTPResponse:
         authorization = self._identity.header()
         if authorization is not None:
             headers["authorization"] = authorization
         try:
-            return self._pool.request(
+            response = self._pool.request(
                 method,
                 self.url + path + (f"?{urlencode(query)}" if query else ""),
                 body=None if body is None else json.dumps(body).encode(),
@@ -135,6 +135,8 @@ class ApiServer:
                 retries=False,
                 preload_content=preload,
             )
+            assert isinstance(response, urllib3.HTTPResponse)
+            return response
         except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise TimedOut from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -144,7 +146,7 @@ class ApiServer:
 class Watch:
     """A stream of events; iterate over it in one thread, :meth:`close` it from any."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(self, response: urllib3.HTTPResponse) -> None:
         self._response = response
 
     def __iter__(self) -> Iterator[Object]:
@@ -154,7 +156,7 @@ class Watch:
         """
         pending = bytearray()
         try:
-            for part in self._response.stream(65536):
+            while part := self._response.read1(65536):  # as it comes, chunked or not
                 pending += part
                 while (end := pending.find(b"\n")) >= 0:
                     event = _decoded(bytes(pending[:end]))
