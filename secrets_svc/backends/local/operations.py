@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from secrets_svc.backends.local.keys import KeysGone
-from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.backends.local.records import Record
+from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.intents import fingerprint, used_for_another
-from secrets_svc.core.secret import SecretType
+from secrets_svc.core.secret import SecretMetadata, SecretType
 from secrets_svc.core.value import SecretValue
 
 MAX_ID = 128
@@ -83,8 +84,7 @@ class Operations:
         same = (verb, storage_name) == (operation.verb, operation.storage_name)
         if not (same and self._is_the_same(operation, generation, known)):
             raise used_for_another()
-        found: Answer = json.loads(answer)
-        return found
+        return _parsed(answer)
 
     def _is_the_same(self, operation: Operation, generation: str | None, known: bytes | None) -> bool:
         if generation is None or known is None:
@@ -119,6 +119,35 @@ class Operations:
         if time.monotonic() >= self._prune_after:
             self._prune_after = time.monotonic() + PRUNED_EVERY
             _forget(connection, now - REMEMBERED)
+
+
+def _parsed(answer: str) -> Answer:
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise _changed_outside()
+    return found
+
+
+def told(operation: Operation, answer: Answer) -> SecretMetadata:
+    """What to tell the caller of ``operation``.
+
+    :raises Unavailable: the remembered answer can't be what it was.
+    """
+    try:
+        return Record.of_answer(operation.storage_name, answer).metadata()
+    except (TypeError, ValueError, OverflowError):
+        raise _changed_outside() from None
+
+
+def _changed_outside() -> Unavailable:
+    """For a remembered answer that nobody here gave."""
+    return Unavailable(
+        "what the local store remembers of this operation id (Idempotency-Key) was changed outside this "
+        "service: look whether the write was done, and take a new one"
+    )
 
 
 def blank_fingerprints(connection: sqlite3.Connection, kept: Iterable[str]) -> None:

@@ -81,7 +81,9 @@ class Record:
 
     @classmethod
     def of_answer(cls, storage_name: str, answer: Sequence[Any]) -> Record:
-        """Enough for :meth:`metadata`."""
+        """Enough for :meth:`metadata`. Raises ``TypeError`` if it can't be what :attr:`answer` gave."""
+        if tuple(map(type, answer)) != _TYPES[2:9]:
+            raise TypeError("not an answer")
         values: tuple[Any, ...] = (storage_name, b"", *answer, "", b"")
         return cls(*values)
 

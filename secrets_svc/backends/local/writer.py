@@ -12,7 +12,7 @@ from secrets_svc.backends.local import listing
 from secrets_svc.backends.local.databases import Database, current_generation
 from secrets_svc.backends.local.entries import put_entry
 from secrets_svc.backends.local.keys import KeyRing, load_writer_keys
-from secrets_svc.backends.local.operations import Answer, Operation, Operations
+from secrets_svc.backends.local.operations import Answer, Operation, Operations, told
 from secrets_svc.backends.local.records import (
     COLUMNS,
     Record,
@@ -59,7 +59,7 @@ class LocalWriter:
                     raise AlreadyExists(f"secret {ref} exists already")
                 draft = _new(operation.storage_name, type, actor)
                 answer = self._put(connection, operation, draft, value)
-        return Record.of_answer(operation.storage_name, answer).metadata()
+        return told(operation, answer)
 
     def update(
         self,
@@ -84,7 +84,7 @@ class LocalWriter:
                     fits(SecretType(old.type))
                 draft = replace(old, updated_at=max(now(), old.updated_at), updated_by=actor)
                 answer = self._put(connection, operation, draft, value)
-        return Record.of_answer(operation.storage_name, answer).metadata()
+        return told(operation, answer)
 
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:  # noqa: ARG002  # the port's
         """See the port. An entry that doesn't verify can be deleted too: it is the way to be rid of it."""

@@ -12,7 +12,7 @@ import pytest
 from secrets_svc.backends.local.backup import backup
 from secrets_svc.backends.local.restore import restore
 from secrets_svc.backends.local.rotation import rotate
-from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.secret import SecretType
 from secrets_svc.core.value import SecretValue
 
@@ -70,6 +70,27 @@ def test_ids_and_actors_are_printable(store: Any, unusable: str) -> None:
         _create(store, writer, "name", unusable)
     with pytest.raises(InvalidArgument):
         writer.create(store.ref("name"), value, SecretType.GENERIC, actor=unusable, operation_id="op")
+
+
+_ANSWER = '["t","generic",1,1,1,"a","a"]'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "[", "7", "{}", "[]", "null", '["t"]', "[" * 100_000),
+        *(_ANSWER.replace("generic", "odd"), _ANSWER.replace("1", "true", 1), _ANSWER.replace("1", "1e9", 1)),
+        _ANSWER.replace(",1,1", ",1,9e99".replace("9e99", "9" * 30)),
+    ],
+    ids=range(12),
+)
+def test_an_answer_that_was_never_given_is_refused(store: Any, answer: str) -> None:
+    """Nothing of it is passed on, and no error is but ours."""
+    writer = store.writer()
+    _create(store, writer, "name", "op")
+    store.sql("UPDATE operations SET answer = ?", answer)
+    with pytest.raises(Unavailable, match="was changed outside this service"):
+        _create(store, writer, "name", "op")
 
 
 # Fingerprints: what tells a repeat from another intent
