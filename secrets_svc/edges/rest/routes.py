@@ -36,6 +36,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {**_PROBLEM, "description": "unavailable"},
 }
 
+_CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
+
 Organization = Annotated[str | None, Query(examples=["flyte"])]
 Domain = Annotated[str | None, Query(examples=["production"])]
 Project = Annotated[str | None, Query(examples=["shop"])]
@@ -47,7 +49,7 @@ def build_router(control: ControlPlane) -> APIRouter:
     router = APIRouter(
         prefix="/v1",
         responses=_PROBLEMS,
-        dependencies=[Depends(_known_query)],
+        dependencies=[Depends(_nothing_unknown)],
         route_class=StrictBodies,
     )
     _add_writes(router, control)
@@ -55,8 +57,11 @@ def build_router(control: ControlPlane) -> APIRouter:
     return router
 
 
-def _known_query(request: Request) -> None:
-    """Refuse what a call doesn't know: with a misspelt ``domain`` it would mean another secret (I5)."""
+def _nothing_unknown(request: Request) -> None:
+    """Refuse what a call doesn't know: with a misspelt ``domain`` it would mean another secret (I5).
+
+    Nor is a condition passed over (RFC 9110 section 13): a write that should not have happened would.
+    """
     route: APIRoute = request.scope["route"]
     known = {field.alias for field in get_flat_dependant(route.dependant).query_params}
     seen: set[str] = set()
@@ -66,6 +71,10 @@ def _known_query(request: Request) -> None:
         if name in seen:
             raise InvalidArgument(f"query parameter {name} is given twice")
         seen.add(name)
+    taken = {field.alias for field in get_flat_dependant(route.dependant).header_params}
+    for name in _CONDITIONS if request.method != "GET" else ():
+        if name in request.headers and name not in taken:
+            raise InvalidArgument(f"header {name} is not taken here; PUT takes if-match")
 
 
 def filter_of(
@@ -155,9 +164,7 @@ def _add_writes(router: APIRouter, control: ControlPlane) -> None:
         return MetadataOut.of(updated)
 
     @router.delete("/secrets/{name}", status_code=204, response_model=None, summary="Delete a secret")
-    def delete(request: Request, call: CallOf, ref: RefOf, *, dry_run: DryRun = False) -> None:
-        if "if-match" in request.headers:
-            raise InvalidArgument("If-Match is taken by PUT only: a deletion is of whatever is there")
+    def delete(call: CallOf, ref: RefOf, *, dry_run: DryRun = False) -> None:
         control.delete(call, ref, dry_run=dry_run)
 
 

@@ -160,6 +160,31 @@ def test_an_unforeseen_error_is_recorded_once(world: World, caplog: pytest.LogCa
     assert MARKER not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("method", "header"),
+    [
+        *(("POST", name) for name in ("if-match", "if-none-match", "if-unmodified-since")),
+        *(("PUT", name) for name in ("if-none-match", "if-modified-since", "if-unmodified-since")),
+        *(("DELETE", name) for name in ("if-match", "if-none-match", "if-unmodified-since")),
+    ],
+)
+def test_a_write_on_a_condition_that_is_not_looked_at_does_not_happen(
+    world: World, method: str, header: str
+) -> None:
+    """Who says "only if it is not there" must not overwrite what is."""
+    before = world.call("POST", "/v1/secrets", encoded(name="there"))[1]
+    path = "/v1/secrets" if method == "POST" else "/v1/secrets/there?project=p"
+    body = encoded() if method == "POST" else b'{"value": {"text": "y"}}'
+    status, answer = world.call(method, path, body, (header.encode(), b"*"))
+    assert (status, answer["code"]) == (400, "invalid_argument")
+    assert header in answer["detail"]
+    assert world.call("GET", "/v1/secrets")[1]["items"] == [before]
+
+
+def test_a_condition_on_reading_is_no_harm(world: World) -> None:
+    assert world.call("GET", "/v1/secrets", b"", (b"if-none-match", b"*"))[0] == 200
+
+
 def test_credentials_given_twice_are_nobodys(world: World) -> None:
     assert world.call("GET", "/v1/whoami", b"", AUTHORIZED, AUTHORIZED)[0] == 401
     [event] = world.trail.events
