@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from secrets_svc.core.scope import Scope
 
+#: What the audit calls a caller that is not known; nobody else's name.
+UNKNOWN_ACTOR = "anonymous"
+
 
 class Action(enum.StrEnum):
     """What a principal can ask for."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from secrets_svc.control.service import ControlPlane
 from secrets_svc.core.audit import AuditSink
-from secrets_svc.core.errors import InvalidArgument, SecretsError
+from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError
 from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.scope import Scope
+from secrets_svc.core.secret import SecretRef
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, remember_audit_file
 from secrets_svc.data.writing import ValidatedWriter
 from secrets_svc.edges.rest.app import build_app
@@ -88,9 +89,14 @@ def _authenticator(settings: Settings, state: Path) -> TokenAuthenticator:
 
 
 def _store_answers(data_plane: ValidatedWriter, organization: str) -> Callable[[], bool]:
+    # Not one that is there: a single damaged entry would take everything out of service.
+    absent = SecretRef(Scope(organization), "probe-of-readiness")
+
     def ready() -> bool:
         try:
-            data_plane.list(Scope(organization), exact=True, limit=1)
+            data_plane.describe(absent)
+        except NotFound:
+            return True
         except SecretsError:
             return False
         return True

@@ -12,9 +12,17 @@ from secrets_svc.core.value import SecretValue
 
 
 def default_state_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
-    """``secrets-svc`` below ``XDG_STATE_HOME`` (XDG Base Directory Specification), else ~/.local/state."""
+    """``secrets-svc`` below ``XDG_STATE_HOME`` (XDG Base Directory Specification), else ~/.local/state.
+
+    :raises InvalidArgument: this user has no home folder.
+    """
     base = environ.get("XDG_STATE_HOME", "")
-    folder = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
+    try:
+        folder = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
+    except RuntimeError:
+        raise InvalidArgument(
+            "state.folder: this user has no home folder to put it into; name one, e.g. by --state"
+        ) from None
     return folder / "secrets-svc"
 
 
@@ -35,11 +43,17 @@ def read_private(path: Path, field: str) -> bytes:
 def read_token(path: Path, field: str) -> SecretValue:
     """A bearer token from a private file, white space around it left out.
 
-    :raises InvalidArgument: see :func:`read_private`; also if it is shorter than 32 characters.
+    :raises InvalidArgument: see :func:`read_private`; also if it is shorter than 32 characters, or no caller
+        could send it.
     """
     token = read_private(path, field).strip()
     if len(token) < 32:
         raise InvalidArgument(f"{field}: the token in {path} has fewer than 32 characters")
+    if not all(0x21 <= byte <= 0x7E for byte in token):
+        raise InvalidArgument(
+            f"{field}: the token in {path} is not one line of printable ASCII characters without spaces, "
+            "and no header could carry it"
+        )
     return SecretValue(token)
 
 

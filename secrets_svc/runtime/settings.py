@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from secrets_svc.core.errors import InvalidArgument
-from secrets_svc.core.policy import Role
+from secrets_svc.core.policy import UNKNOWN_ACTOR, Role
 from secrets_svc.core.scope import Scope, validate_label
 
 
@@ -27,7 +27,7 @@ def _label(text: str) -> str:
 
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValueError('must be HOST:PORT, e.g. "127.0.0.1:8470"')
     return text
 
@@ -37,14 +37,24 @@ def _path(path: Path) -> Path:
         expanded = path.expanduser()
     except RuntimeError:
         expanded = path
-    if not expanded.is_absolute():
-        raise ValueError("must be an absolute path, or begin with ~")
+    if not expanded.is_absolute() or "\x00" in str(expanded):
+        raise ValueError("must be an absolute path, or begin with ~, and hold no NUL")
     return expanded
+
+
+def _principal(text: str) -> str:
+    if not text.isprintable() or text != text.strip() or text == UNKNOWN_ACTOR:
+        raise ValueError(
+            f'must be printable, without spaces around it, and not "{UNKNOWN_ACTOR}", as the audit calls '
+            "callers that are not known"
+        )
+    return text
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_path)]
 Label = Annotated[str, AfterValidator(_label)]
 Address = Annotated[str, AfterValidator(_address)]
+PrincipalName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_principal)]
 
 
 class Group(BaseModel):
@@ -92,7 +102,7 @@ class OrganizationSettings(Group):
 class TokenSettings(Group):
     """A caller of the API."""
 
-    principal: str = Field(min_length=1, max_length=128, description="Who has it; bindings name it.")
+    principal: PrincipalName = Field(description="Who has it; bindings name it.")
     token_file: AbsolutePath = Field(
         description="File with the token, mode 0600, of 32 characters or more, e.g. from "
         "head -c 32 /dev/urandom | base64"
@@ -110,7 +120,7 @@ class AuthenticationSettings(Group):
 class BindingSettings(Group):
     """A role somewhere."""
 
-    principal: str = Field(min_length=1, max_length=128, description="Who gets it.")
+    principal: PrincipalName = Field(description="Who gets it.")
     role: Role = Field(description="viewer, contributor or admin.")
     project: Label | None = Field(None, description="Only in this project.")
     domain: Label | None = Field(None, description="Only in this domain.")
@@ -201,7 +211,7 @@ class InjectorSettings(Group):
         description="Seconds for which an answer of the store may serve again. 0: every admission is decided "
         "on a call that began after it arrived.",
     )
-    namespaces: dict[str, NamespaceSettings] = Field(
+    namespaces: dict[Label, NamespaceSettings] = Field(
         default_factory=dict,
         description='Proof by namespace map, e.g. {"shop-production" = {project = "shop", domain = '
         '"production"}}. A namespace that is not here proves nothing.',

@@ -25,6 +25,7 @@ from secrets_svc.core.errors import (
     TooLarge,
     Unauthenticated,
 )
+from secrets_svc.core.policy import UNKNOWN_ACTOR
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
 from secrets_svc.edges.rest.problems import problem
 
@@ -108,7 +109,7 @@ class Gate:
                 raise Unauthenticated("credentials are given twice")
             return Call(self._authenticator.authenticate(given[0] if given else None), request_id)
         except Unauthenticated as error:
-            self._record(AuditEvent("api", "authenticate", "anonymous", error.code, request_id))
+            self._record(AuditEvent("api", "authenticate", UNKNOWN_ACTOR, error.code, request_id))
             raise
 
     async def _body(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,16 @@ def test_a_short_token_is_refused_and_not_repeated(tmp_path: Path, token: str) -
     assert "xxx" not in str(caught.value)
 
 
+@pytest.mark.parametrize("inside", [" ", "\n", "\x00", "\x7f", "é"])
+def test_a_token_that_no_header_carries_is_refused_and_not_repeated(tmp_path: Path, inside: str) -> None:
+    path = tmp_path / "token"
+    path.touch(mode=0o600)
+    path.write_text("x" * 20 + inside + "x" * 20)
+    with pytest.raises(InvalidArgument, match=r"field: .* is not one line of printable ASCII") as caught:
+        read_token(path, "field")
+    assert "xxx" not in str(caught.value)
+
+
 def test_space_around_a_token_is_not_part_of_it(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.touch(mode=0o600)
@@ -70,3 +82,19 @@ def test_what_is_no_absolute_state_home_is_ignored(base: str | None) -> None:
     environ = {} if base is None else {"XDG_STATE_HOME": base}
     assert default_state_folder(environ) == Path.home() / ".local/state/secrets-svc"
     assert default_state_folder({"XDG_STATE_HOME": "/srv"}) == Path("/srv/secrets-svc")
+
+
+def test_a_user_without_a_home_is_told_what_to_name(tmp_path: Path) -> None:
+    """A container's user may have none: neither a variable nor a line in the table of users."""
+    program = (
+        "import os; from secrets_svc.core.errors import SecretsError\n"
+        "from secrets_svc.runtime.files import default_state_folder\n"
+        "os.environ.pop('HOME', None)\n"
+        "if os.getuid() == 0: os.setuid(54321)\n"
+        "else:\n"
+        "    import pwd; pwd.getpwuid = lambda uid: {}[uid]\n"
+        "try: print(default_state_folder(os.environ))\n"
+        "except SecretsError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("state.folder: this user has no home folder")

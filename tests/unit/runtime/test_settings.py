@@ -254,6 +254,24 @@ def test_the_local_store_lies_in_the_state_folder_only() -> None:
             "authentication.tokens.0.token_file: .*must be an absolute path",
         ),
         ("SECRETS_SVC_INJECTOR__NAMESPACES", '{"all": {}}', "must name a project, a domain or both"),
+        (
+            "SECRETS_SVC_INJECTOR__NAMESPACES",
+            '{"Shop": {"project": "shop"}}',
+            "injector.namespaces.*lower-case",
+        ),
+        ("SECRETS_SVC_STATE__FOLDER", "/a\x00b", "state.folder: .*no NUL"),
+        ("SECRETS_SVC_SERVER__LISTEN", "127.0.0.1:8²", "server.listen: .*must be HOST:PORT"),
+        (
+            "SECRETS_SVC_POLICY__BINDINGS",
+            '[{"principal": "a\\nb", "role": "admin"}]',
+            "bindings.0.principal: ",
+        ),
+        ("SECRETS_SVC_POLICY__BINDINGS", '[{"principal": " a", "role": "admin"}]', "bindings.0.principal: "),
+        (
+            "SECRETS_SVC_AUTHENTICATION__TOKENS",
+            '[{"principal": "anonymous", "token_file": "/token"}]',
+            "authentication.tokens.0.principal: .*callers that are not known",
+        ),
     ],
 )
 def test_what_would_mean_something_else_is_refused(variable: str, value: str, text: str) -> None:
