@@ -157,7 +157,9 @@ def _injector_ca(running: Running, old: Context) -> str | None:
     """Our own authority; for a certificate that was brought, what the user put there."""
     if running.injector_ca is not None:
         return str(running.injector_ca)
-    ours = str(running.state / "tls" / "ca.pem")
+    from secrets_svc.core.state_folder import TLS_FOLDER
+
+    ours = str(running.state / TLS_FOLDER / "ca.pem")
     return old.injector_ca if old.injector_ca != ours else None
 
 
