@@ -1,0 +1,3 @@
+module secrets-svc.invalid/pause
+
+go 1.24
