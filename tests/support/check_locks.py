@@ -1,4 +1,4 @@
-"""Sees that the users' lock file can be installed on every Python that is supported. Asks the package registry."""
+"""Sees that the users' lock file can be installed on every supported Python. Asks the package registry."""
 
 from __future__ import annotations
 
