@@ -138,6 +138,21 @@ def test_a_webhook_by_url_is_asked_and_obeyed(cluster: Cluster, namespace: str) 
         withdraw()
 
 
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [(b"A='it is \xc3\xb6'\n", "it is ö"), (b"A=''\n", None), (b"A='it''s'\n", None), (b"B='v'\n", None)],
+)
+def test_the_kubelets_own_parser_of_files_of_variables(
+    cluster: Cluster, content: bytes, value: str | None
+) -> None:
+    asked = json.dumps({"file": base64.b64encode(content).decode(), "key": "A"})
+    said = subprocess.run(
+        [cluster.programs / "envparse"], input=asked.encode(), capture_output=True, check=True
+    )
+    answer = json.loads(said.stdout)
+    assert (base64.b64decode(answer["value"]).decode() if "value" in answer else None) == value
+
+
 def test_two_clusters_at_a_time(cluster: Cluster, other: Cluster) -> None:
     name = other.namespace()
     assert cluster.api("GET", f"/api/v1/namespaces/{name}").status == 404

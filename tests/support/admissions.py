@@ -13,8 +13,8 @@ import jsonpatch
 
 from injector.delivery.memory import InMemoryStaging
 from injector.handler import AdmissionHandler
-from injector.requests import Claim
 from injector.proofs import NamespaceMap
+from injector.requests import Claim
 from secrets_svc.core.audit import AuditEvent, AuditSink
 from secrets_svc.core.errors import Changed, InvalidArgument, SecretsError
 from secrets_svc.core.ports import Resolved, SecretVersion

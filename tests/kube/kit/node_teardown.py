@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from .processes import Processes
-from .turns import Turn
+from .turns import Turn, owner
 
 #: The process that holds the node's namespaces, and its turn.
 NAMESPACES = "node"
@@ -21,10 +21,8 @@ def end_processes(processes: Processes) -> None:
 
 def stop(processes: Processes) -> None:
     """End the node of a cluster, if it has one, and put the machine back as it was."""
-    if processes.identity(NAMESPACES) is None:
-        return
     end_processes(processes)
     turn = Turn()
-    # If the next one has it already, that one has put the machine back.
-    if turn.take_if_free():
+    # If it isn't free, the next one has it already, and has put the machine back.
+    if owner() == str(processes.folder) and turn.take_if_free():
         turn.end()

@@ -38,10 +38,10 @@ class Turn:
         told = 0.0
         while not self.take_if_free():
             if time.monotonic() > deadline:
-                raise KitError(f"another node still runs on this machine: {_owner()}")
+                raise KitError(f"another node still runs on this machine: {_described()}")
             if time.monotonic() - told > EVERY:
                 told = time.monotonic()
-                say(f"waiting: one node at a time on a machine, and now it is {_owner()}")
+                say(f"waiting: one node at a time on a machine, and now it is {_described()}")
             time.sleep(0.1)
 
     def take_if_free(self) -> bool:
@@ -97,14 +97,19 @@ def turn() -> Iterator[Turn]:
         made.end()
 
 
+def owner() -> str:
+    """The state folder of whoever has the turn, or had it and didn't put the machine back; else empty."""
+    return str(_read().get("folder", ""))
+
+
 def _read() -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(FILE.read_bytes() or b"{}")
-    except ValueError:
+    except (OSError, ValueError):
         return {}
     return found
 
 
-def _owner() -> str:
+def _described() -> str:
     record = _read()
     return f"that of process {record['pid']} in {record['folder']}" if "pid" in record else "somebody's"
