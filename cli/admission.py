@@ -1,19 +1,22 @@
-"""Asks a webhook what it would answer to a pod: a dry run over TLS, as the API server would send it."""
+"""Asks what an admission would answer to a pod: a webhook by itself, or a cluster by a dry run."""
 
 from __future__ import annotations
 
 import base64
 import getpass
 import json
+import os
+import re
 import ssl
 import uuid
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from secrets_svc.client.trust import untrusted
-from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.errors import InvalidArgument, Unavailable, by_code
 
 #: Bytes of an answer.
 _MAX_ANSWER = 8 * 1024 * 1024
@@ -21,15 +24,14 @@ _MAX_ANSWER = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the webhook says.
+    """The answer.
 
-    :param code: the refusal's stable code. :param patch: operations of the JSON patch.
+    :param code: the refusal's stable code. :param pod: as it would become; ``None`` if it is refused.
     """
 
-    allowed: bool
     message: str = ""
     code: str = ""
-    patch: tuple[dict[str, Any], ...] = ()
+    pod: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -49,15 +51,72 @@ def ask_webhook(
             raise ValueError
         status = response.get("status") or {}
         patch = json.loads(base64.b64decode(response["patch"])) if response.get("patch") else []
-        return Verdict(
-            response["allowed"],
-            str(status.get("message", "")),
-            str(status.get("reason", "")),
-            tuple(patch),
-            tuple(map(str, response.get("warnings") or ())),
-        )
+        warnings = tuple(map(str, response.get("warnings") or ()))
+        if response["allowed"]:
+            return Verdict(pod=_patched(pod, patch), warnings=warnings)
+        return Verdict(str(status.get("message", "")), str(status.get("reason", "")), warnings=warnings)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Unavailable(f"{url} did not answer as an admission webhook") from None
+
+
+def _patched(pod: dict[str, Any], patch: list[dict[str, Any]]) -> dict[str, Any]:
+    import jsonpatch
+
+    try:
+        found: dict[str, Any] = jsonpatch.apply_patch(pod, patch)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        raise Unavailable("the webhook's patch does not fit the pod") from error
+    return found
+
+
+#: What the API server puts in front of a webhook's refusal.
+_DENIED = re.compile(r'admission webhook "[^"]*" denied the request: ')
+
+
+def ask_cluster(
+    kubeconfig: str | None, context: str | None, *, pod: dict[str, Any], namespace: str, timeout: float
+) -> Verdict:
+    """Have the API server create ``pod`` as a dry run, with all that its admission does, for whoever we are.
+
+    :param kubeconfig: by default ``KUBECONFIG``, or ~/.kube/config.
+    :raises Unavailable: it doesn't answer. :raises InvalidArgument: there is no way to it.
+    """
+    from secrets_svc.kube.api import connect, path_of
+    from secrets_svc.kube.errors import ApiError
+
+    path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    file = Path(path.partition(os.pathsep)[0]).expanduser()
+    if not file.exists():
+        raise InvalidArgument(f"there is no kubeconfig {file}: say which with --kubeconfig")
+    metadata = {**(pod.get("metadata") or {}), "namespace": namespace}
+    if not metadata.get("name"):
+        metadata.setdefault("generateName", "check-")
+    body = {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": metadata}
+    api = connect(file, context=context)
+    try:
+        query = {"dryRun": "All"}
+        return Verdict(
+            pod=api.call("POST", path_of("v1", "pods", namespace), body=body, query=query, timeout=timeout)
+        )
+    except ApiError as error:
+        if not error.text:
+            raise error.translated("ask the cluster") from error
+        return Verdict(_DENIED.sub("", error.text), _code_of(error.status, error.reason))
+    finally:
+        api.close()
+
+
+def _code_of(status: int, reason: str) -> str:
+    """Ours where the refusal is ours, else the one that comes nearest."""
+    if reason in by_code():
+        return reason
+    codes = {
+        400: "invalid_argument",
+        422: "invalid_argument",
+        403: "permission_denied",
+        401: "unauthenticated",
+    }
+    return {**codes, 404: "not_found", 409: "conflict", 429: "throttled"}.get(status, "unavailable")
 
 
 def _review(uid: str, pod: dict[str, Any], namespace: str) -> dict[str, Any]:

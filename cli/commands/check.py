@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 app = options.new_app()
 
+#: What an admission answers to a pod in a namespace.
+Ask = Callable[[dict[str, Any], str], "Verdict"]
+
 
 @app.command()
 def check(
@@ -29,53 +33,79 @@ def check(
         typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Where it would be created."),
     ] = None,
     output: options.Output = OutputFormat.TABLE,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Ask the cluster of your kubeconfig, with a dry run there.")
+    ] = False,
+    kubeconfig: Annotated[
+        str | None,
+        typer.Option("--kubeconfig", metavar="FILE", help="Instead of KUBECONFIG or ~/.kube/config."),
+    ] = None,
+    kube_context: Annotated[
+        str | None, typer.Option("--kube-context", metavar="NAME", help="Context in the kubeconfig.")
+    ] = None,
     context: options.ContextName = None,
     timeout: options.Timeout = 10.0,
 ) -> None:
-    """Say what an admission would answer to a pod, without creating it: a dry run of the webhook.
+    """Say what an admission would answer to a pod, without creating it: a dry run.
 
-    Prints where each secret would go; with -o yaml or -o json the pod as it would become, which holds
-    references, never values. The exit code of a refusal is that of its code.
+    Asks the webhook of the CLI's context by itself, or with --cluster the API server with everything that its
+    admission does, as whoever you are there. Prints where each secret would go; with -o yaml or -o json the
+    pod as it would become, which holds references, never values. The exit code of a refusal is that of its
+    code.
 
     Examples:
 
     secret check pod.yaml -n shop-production
 
     secret check deployment.yaml -o yaml
+
+    secret check deployment.yaml -n shop-production --cluster
     """
-    from cli.admission import ask_webhook
-    from cli.context import load_context
     from cli.pods import read_pods
 
-    settings = load_context(context)
-    if settings.injector is None:
-        raise Unavailable(
-            'no webhook is configured; start one with "secret serve all", or set injector in the context'
-        )
+    ask = _asking_cluster(kubeconfig, kube_context, timeout) if cluster else _asking_webhook(context, timeout)
     pods = read_pods(file)
     refusals: list[SecretsError] = []
-    patched: list[dict[str, Any]] = []
+    allowed: list[dict[str, Any]] = []
     for pod in pods:
         where = namespace or pod.namespace
         if where is None:
             raise InvalidArgument(f"{pod.origin} names no namespace: say which with --namespace")
-        verdict = ask_webhook(
-            settings.injector,
-            ca_file=settings.injector_ca,
-            pod=pod.document,
-            namespace=where,
-            timeout=timeout,
-        )
+        verdict = ask(pod.document, where)
         _print(pod, verdict, output)
-        if not verdict.allowed:
+        if verdict.pod is None:
             kind = by_code().get(verdict.code, Unavailable)
             refusals.append(from_refusal(kind, verdict.message, pod.origin))
         elif output in {OutputFormat.JSON, OutputFormat.YAML}:
-            patched.append(_patched(pod, verdict))
-    if patched:
-        one = patched[0] if len(pods) == 1 else {"apiVersion": "v1", "kind": "List", "items": patched}
+            allowed.append(verdict.pod)
+    if allowed:
+        one = allowed[0] if len(pods) == 1 else {"apiVersion": "v1", "kind": "List", "items": allowed}
         print_document(one, output)
     _raise_first(refusals)
+
+
+def _asking_webhook(context: str | None, timeout: float) -> Ask:
+    from cli.admission import ask_webhook
+    from cli.context import load_context
+
+    settings = load_context(context)
+    url = settings.injector
+    if url is None:
+        raise Unavailable(
+            'no webhook is configured; start one with "secret serve all", set injector in the context, or '
+            "ask a cluster with --cluster"
+        )
+    return lambda pod, namespace: ask_webhook(
+        url, ca_file=settings.injector_ca, pod=pod, namespace=namespace, timeout=timeout
+    )
+
+
+def _asking_cluster(kubeconfig: str | None, kube_context: str | None, timeout: float) -> Ask:
+    from cli.admission import ask_cluster
+
+    return lambda pod, namespace: ask_cluster(
+        kubeconfig, kube_context, pod=pod, namespace=namespace, timeout=timeout
+    )
 
 
 def _raise_first(refusals: list[SecretsError]) -> None:
@@ -89,29 +119,17 @@ def _print(pod: FoundPod, verdict: Verdict, output: OutputFormat) -> None:
     for warning in verdict.warnings:
         note(warning)
     if output is OutputFormat.NAME:
-        typer.echo(f"{escape(pod.origin)}: {'allowed' if verdict.allowed else escape(verdict.code)}")
-    elif output is OutputFormat.TABLE and verdict.allowed:
-        _print_table(pod, verdict)
+        typer.echo(f"{escape(pod.origin)}: {escape(verdict.code) if verdict.pod is None else 'allowed'}")
+    elif output is OutputFormat.TABLE and verdict.pod is not None:
+        _print_table(pod, verdict.pod)
 
 
-def _patched(pod: FoundPod, verdict: Verdict) -> dict[str, Any]:
-    import jsonpatch
-
-    try:
-        found: dict[str, Any] = jsonpatch.apply_patch(pod.document, list(verdict.patch))
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        raise Unavailable(f"the webhook's patch does not fit {pod.origin}") from error
-    return found
-
-
-def _print_table(pod: FoundPod, verdict: Verdict) -> None:
+def _print_table(pod: FoundPod, become: dict[str, Any]) -> None:
     import json
 
     from injector.keys import STATUS
 
-    pointer = "/metadata/annotations/" + STATUS.replace("/", "~1")
-    text = next((op["value"] for op in verdict.patch if op.get("path") == pointer), "[]")
-    entries: list[dict[str, Any]] = json.loads(text)
+    entries: list[dict[str, Any]] = json.loads(become["metadata"].get("annotations", {}).get(STATUS, "[]"))
     typer.echo(f"{escape(pod.origin)}: allowed" + ("" if entries else ", unchanged: it asks for nothing"))
     rows = [
         [
