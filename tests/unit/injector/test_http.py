@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from admissions import Kit
 
 from injector.http import (
     MAX_TURN,
@@ -21,6 +23,7 @@ from injector.http import (
     Response,
     Turns,
 )
+from injector.server import InjectorRoutes
 
 LIMITS = Limits(body=1000, arrival=0.4, first=0.6, idle=0.8)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -387,3 +390,21 @@ def test_a_bug_costs_its_turn_an_error_and_nobody_his_connection() -> None:
         assert answer.endswith(b"POST /after 0")
 
     run(test)
+
+
+def metrics_answer(routes: InjectorRoutes) -> bytes:
+    [answer] = routes([Request(b"GET", b"/metrics", b"", True)])
+    assert isinstance(answer, Response)
+    return answer.body
+
+
+def test_metrics_are_made_at_most_once_a_second_whoever_asks() -> None:
+    made = itertools.count(1)
+    routes = InjectorRoutes(
+        handler=Kit().handler, ready=lambda: True, metrics=lambda: b"made %d times" % next(made)
+    )
+    begun = time.monotonic()
+    while time.monotonic() < begun + 0.9:
+        assert metrics_answer(routes) == b"made 1 times"
+    time.sleep(max(0.0, begun + 1.1 - time.monotonic()))
+    assert {metrics_answer(routes) for _ in range(1000)} == {b"made 2 times"}
