@@ -23,6 +23,7 @@ class ApiError(Exception):
     :param reason: of the Status object (``AlreadyExists``, ``Forbidden``, …), "" where there is none.
     :param text: the server's own words. Never shown: :meth:`translated` finds ours.
     :param causes: reasons in the Status' details.
+    :param subject: resource and name in them, e.g. ``("secrets", "a")``: what the answer is about.
     :param retry_after: seconds, where the server says so.
     """
 
@@ -33,6 +34,7 @@ class ApiError(Exception):
         text: str = "",
         *,
         causes: tuple[str, ...] = (),
+        subject: tuple[str, str] = ("", ""),
         retry_after: float | None = None,
     ) -> None:
         super().__init__(f"the API server answered {status} {reason}".rstrip())
@@ -40,12 +42,17 @@ class ApiError(Exception):
         self.reason = reason
         self.text = text
         self.causes = causes
+        self.subject = subject
         self.retry_after = retry_after
 
     @property
     def is_absent(self) -> bool:
         """There is no such object."""
         return self.status == 404
+
+    def is_absence_of(self, resource: str, name: str) -> bool:
+        """The API server itself says that there is no such object: no proxy, and nothing of its namespace."""
+        return self.is_absent and self.reason == "NotFound" and self.subject == (resource, name)
 
     @property
     def is_there_already(self) -> bool:
@@ -91,6 +98,8 @@ class ApiError(Exception):
             return "the namespace is being deleted"
         if self.is_over_quota:
             return "a ResourceQuota of the namespace is used up"
+        if self.is_absent and self.subject[0] == "namespaces":
+            return "there is no such namespace"
         return _REASONS.get(self.status, "the API server doesn't answer as it should")
 
 
@@ -146,6 +155,7 @@ def of_status(status: int, body: Any, retry_after: str | None = None) -> ApiErro
         _text(body.get("reason")),
         _text(body.get("message")),
         causes=tuple(reason for reason in reasons if isinstance(reason, str)),
+        subject=(_text(details.get("kind")), _text(details.get("name"))),
         retry_after=after,
     )
 

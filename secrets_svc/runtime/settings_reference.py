@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from secrets_svc.backends import registry
+from secrets_svc.core.errors import Unsupported
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.settings_source import PREFIX
 
@@ -28,10 +29,18 @@ def reference() -> str:
     for name, field in Settings.model_fields.items():
         parts += _group(name, field)
     for name in sorted(registry.installed()):
-        backend = registry.load(name)
-        parts.append(f'## [stores.NAME] with backend = "{name}"\n\n{backend.summary}\n')
-        parts += _table(backend.settings_model, "")
+        parts += _backend(name)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _backend(name: str) -> Iterator[str]:
+    try:
+        backend = registry.load(name)
+    except Unsupported as error:  # its library isn't installed, which is nobody's mistake here
+        yield f'## [stores.NAME] with backend = "{name}"\n\nNot shown: {error}\n'
+        return
+    yield f'## [stores.NAME] with backend = "{name}"\n\n{backend.summary}\n'
+    yield from _table(backend.settings_model, "")
 
 
 def _group(name: str, field: FieldInfo) -> Iterator[str]:

@@ -1,0 +1,48 @@
+"""What the entry point leads to."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from secrets_svc.backends.kubernetes.namespace import Namespace
+from secrets_svc.backends.kubernetes.reader import KubernetesReader
+from secrets_svc.backends.kubernetes.settings import KubernetesSettings, Way
+from secrets_svc.backends.kubernetes.writer import MAX_VALUE, KubernetesWriter
+from secrets_svc.core.ports import Backend, Capabilities
+from secrets_svc.kube.api import connect
+
+# It is imported when it is needed, since that takes long; that it is missing is to be known now.
+if find_spec("kubernetes") is None:
+    raise ModuleNotFoundError("No module named 'kubernetes'", name="kubernetes")
+
+#: Connections that are kept beside those of the reader's look-ups: for callers with threads of their own.
+_CALLERS = 48
+
+
+class KubernetesBackend:
+    """See :class:`secrets_svc.core.ports.Backend`. Nothing is asked of the API server until it is needed."""
+
+    name = "kubernetes"
+    summary = "Secrets of one Kubernetes namespace, as Flyte's own webhook reads them."
+    capabilities = Capabilities(max_value=MAX_VALUE)
+    settings_model = KubernetesSettings
+
+    def open_writer(self, settings: KubernetesSettings, *, state: Path) -> KubernetesWriter:
+        """With the writer's kubeconfig. Nothing lies in the state folder."""
+        del state
+        return KubernetesWriter(_namespace(settings, settings.writer_way(), _CALLERS))
+
+    def open_reader(self, settings: KubernetesSettings, *, state: Path) -> KubernetesReader:
+        """With the reader's kubeconfig."""
+        del state
+        namespace = _namespace(settings, settings.reader_way(), _CALLERS + settings.lookups)
+        return KubernetesReader(namespace, lookups=settings.lookups)
+
+
+def _namespace(settings: KubernetesSettings, way: Way, connections: int) -> Namespace:
+    api = connect(way.kubeconfig, context=way.context, connections=connections)
+    return Namespace(api, settings.namespace, timeout=settings.timeout)
+
+
+BACKEND: Backend = KubernetesBackend()

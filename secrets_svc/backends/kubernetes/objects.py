@@ -1,0 +1,187 @@
+"""A secret as a Kubernetes Secret, and back. What the API server answers is hostile until checked here."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from secrets_svc.backends.kubernetes import names
+from secrets_svc.backends.kubernetes.marks import Mark
+from secrets_svc.backends.kubernetes.provenance import data_keys, moment, outsider
+from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.naming import parse_storage_name
+from secrets_svc.core.secret import SecretMetadata, SecretType
+from secrets_svc.core.value import SecretValue
+from secrets_svc.kube.api import Object
+from secrets_svc.kube.informer import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A secret as it is in the namespace.
+
+    :ivar mark: the operation that wrote it last. :ivar terminating: somebody's finalizer alone keeps it.
+    """
+
+    metadata: SecretMetadata
+    uid: str
+    resource_version: str
+    mark: Mark | None
+    terminating: bool
+
+
+def new_object(name: str, metadata: SecretMetadata, value: SecretValue, mark: Mark) -> Object:
+    """To be created. :param name: storage name."""
+    return {
+        "metadata": {"name": names.object_name(name), **_labels_and_annotations(name, metadata, mark)},
+        "type": "Opaque",
+        "data": _data(name, value),
+    }
+
+
+def replacement(name: str, held: Held, metadata: SecretMetadata, value: SecretValue, mark: Mark) -> Object:
+    """To be merged into the object as long as it is at the version of ``held``: value and metadata in one."""
+    return {
+        "metadata": {
+            "resourceVersion": held.resource_version,
+            **_labels_and_annotations(name, metadata, mark),
+        },
+        "data": _data(name, value),
+    }
+
+
+def _data(name: str, value: SecretValue) -> dict[str, str]:
+    return {name: base64.b64encode(value.reveal_bytes()).decode()}
+
+
+def _labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark) -> Object:
+    annotations = {
+        names.NAME: name,
+        names.TYPE: metadata.type.value,
+        names.SIZE: str(metadata.size),
+        names.CREATED_AT: metadata.created_at.isoformat(),
+        names.CREATED_BY: metadata.created_by,
+        names.UPDATED_AT: metadata.updated_at.isoformat(),
+        names.UPDATED_BY: metadata.updated_by,
+        names.OPERATION: mark.text(),
+    }
+    return {"labels": names.labels_of(metadata.ref.scope), "annotations": annotations}
+
+
+def held(object_: Object, name: str) -> Held:
+    """What the object says, which must be the one of storage name ``name``. Metadata are enough.
+
+    :raises Unavailable: it is somebody else's, or was spoilt.
+    """
+    found = Metadata.of(object_)
+    if found.name != names.object_name(name) or not found.uid or not found.resource_version:
+        raise Unavailable("the API server doesn't answer as it should: that is another object")
+    if found.labels.get(names.MANAGED) != names.MANAGED_VALUE:
+        raise not_ours(name, f"has no label {names.MANAGED}={names.MANAGED_VALUE}")
+    if found.annotations.get(names.NAME, name) != name:
+        raise not_ours(name, "tells another name in its annotations")
+    if data_keys(object_) - {name}:
+        raise not_ours(name, "has a data key that is not the secret's")
+    return Held(
+        _metadata(object_, found, name),
+        found.uid,
+        found.resource_version,
+        Mark.parse(found.annotations.get(names.OPERATION, "")),
+        found.terminating,
+    )
+
+
+def storage_name_of(object_: Object) -> str | None:
+    """The storage name that an object of a list was made for; ``None`` where it can't be told.
+
+    Flyte's service writes it as a data key only, which the server tells of among the managed fields.
+    """
+    found = Metadata.of(object_)
+    for name in (found.annotations.get(names.NAME), *data_keys(object_)):
+        if name is not None and names.object_name(name) == found.name:
+            return name
+    return None
+
+
+def value_of(object_: Object, name: str) -> SecretValue:
+    """The value in a whole object.
+
+    :raises Unavailable: there is another data key, or what no API server sends.
+    """
+    data = object_.get("data")
+    if not isinstance(data, dict) or set(data) != {name}:
+        raise not_ours(name, "has another data key than the secret's own, or several")
+    try:
+        return SecretValue(base64.b64decode(data[name], validate=True))
+    except (ValueError, TypeError):
+        raise Unavailable("the API server doesn't answer as it should: a value is not base64") from None
+
+
+def not_ours(name: str, why: str) -> Unavailable:
+    """For what lies where a secret would be. It is never written to."""
+    return Unavailable(
+        f'Secret "{names.object_name(name)}", where {_shown(name)} rests, {why}: '
+        "it was made or changed outside this service and is left as it is; repair or delete it with kubectl"
+    )
+
+
+def _shown(name: str) -> str:
+    try:
+        return f"secret {parse_storage_name(name)}"
+    except InvalidArgument:
+        return "a secret"
+
+
+def _metadata(object_: Object, found: Metadata, name: str) -> SecretMetadata:
+    try:
+        ref = parse_storage_name(name)
+    except InvalidArgument:
+        raise not_ours(name, "has a name that no secret can have") from None
+    outside = outsider(object_, name)
+    noted = found.annotations
+    born = moment(object_["metadata"].get("creationTimestamp")) or datetime.fromtimestamp(0, UTC)
+    created_at = _time(noted, names.CREATED_AT, name) or born
+    updated_at = _time(noted, names.UPDATED_AT, name) or created_at
+    created_by = noted.get(names.CREATED_BY) or str(outside or "unknown")
+    updated_by = noted.get(names.UPDATED_BY) or created_by
+    if outside is not None:
+        # Our annotations speak of the value before.
+        updated_at = max(updated_at, outside.at or updated_at)
+        updated_by = str(outside)
+    return SecretMetadata(
+        ref=ref,
+        type=_type(noted, name),
+        version=f"{found.uid}.{found.resource_version}",
+        created_at=created_at,
+        updated_at=updated_at,
+        created_by=created_by,
+        updated_by=updated_by,
+        size=_size(noted, name) if outside is None else None,
+    )
+
+
+def _time(noted: Mapping[str, str], key: str, name: str) -> datetime | None:
+    if key not in noted:
+        return None
+    found = moment(noted[key])
+    if found is None:
+        raise not_ours(name, f"has no time in annotation {key}")
+    return found.astimezone(UTC)
+
+
+def _type(noted: Mapping[str, str], name: str) -> SecretType:
+    try:
+        return SecretType(noted.get(names.TYPE, SecretType.GENERIC))
+    except ValueError:
+        raise not_ours(name, f"has an unknown type in annotation {names.TYPE}") from None
+
+
+def _size(noted: Mapping[str, str], name: str) -> int | None:
+    text = noted.get(names.SIZE)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise not_ours(name, f"has no size in annotation {names.SIZE}")
+    return int(text)

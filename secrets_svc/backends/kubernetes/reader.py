@@ -1,0 +1,82 @@
+"""The reader's side: metadata of many at once, and one value at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+from secrets_svc.backends.kubernetes.names import object_name
+from secrets_svc.backends.kubernetes.namespace import SECRETS, Namespace
+from secrets_svc.backends.kubernetes.objects import Held, held, value_of
+from secrets_svc.core.errors import Changed, InvalidArgument, NotFound, Unavailable
+from secrets_svc.core.naming import storage_name
+from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.secret import SecretRef
+from secrets_svc.kube.api import JSON, METADATA
+
+
+class KubernetesReader:
+    """See :class:`secrets_svc.core.ports.SecretReader`.
+
+    :param namespace: where the secrets are; closed with this. :param lookups: that are under way at once.
+    """
+
+    def __init__(self, namespace: Namespace, *, lookups: int) -> None:
+        self._namespace = namespace
+        self._pool = ThreadPoolExecutor(lookups, "look-up")
+
+    def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
+        """See the port. Metadata only."""
+        wanted = _by_storage_name(refs)
+        found: dict[SecretRef, Resolved] = {}
+        for name, each in zip(wanted, self._looked_up(list(wanted)), strict=True):
+            if each is not None:
+                metadata = each.metadata
+                ref = wanted[name]
+                found[ref] = Resolved(ref, metadata.version, metadata.type, metadata.size)
+        if len(found) < len(wanted):
+            # Afterwards: only then does it say something about what was not there.
+            self._namespace.check()
+        return found
+
+    def _looked_up(self, wanted: list[str]) -> list[Held | None]:
+        if len(wanted) <= 1:
+            return list(map(self._look, wanted))
+        try:
+            return list(self._pool.map(self._look, wanted))
+        except (RuntimeError, CancelledError) as error:
+            raise Unavailable("the store is closed") from error
+
+    def _look(self, name: str) -> Held | None:
+        object_ = self._namespace.find(SECRETS, object_name(name), accept=METADATA)
+        found = None if object_ is None else held(object_, name)
+        return None if found is None or found.terminating else found
+
+    def read(self, ref: SecretRef, token: str) -> SecretVersion:
+        """See the port."""
+        name = storage_name(ref)
+        object_ = self._namespace.find(SECRETS, object_name(name), accept=JSON)
+        found = None if object_ is None else held(object_, name)
+        if object_ is None or found is None or found.terminating:
+            self._namespace.check()
+            raise NotFound(f"there is no secret {ref}")
+        version = found.metadata.version
+        if version != token:
+            raise Changed(f"secret {ref} has changed since it was looked up: resolve it again")
+        return SecretVersion(ref, version, found.metadata.type, value_of(object_, name))
+
+    def close(self) -> None:
+        """See the port."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._namespace.close()
+
+
+def _by_storage_name(refs: Iterable[SecretRef]) -> dict[str, SecretRef]:
+    """A reference whose storage name would be too long can't be there: it is left out."""
+    named: dict[str, SecretRef] = {}
+    for ref in refs:
+        try:
+            named[storage_name(ref)] = ref
+        except InvalidArgument:
+            continue
+    return named

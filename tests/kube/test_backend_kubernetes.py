@@ -1,0 +1,52 @@
+"""The kubernetes backend keeps the contract, on a real API server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from kit import Cluster
+
+from secrets_svc.backends.kubernetes import BACKEND
+from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
+from secrets_svc.testing.contract import BackendContract
+
+
+class KubernetesHarness:
+    capabilities: Capabilities = BACKEND.capabilities
+
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        self._settings = BACKEND.settings_model(kubeconfig=kubeconfig, namespace=namespace)
+        self._state = kubeconfig.parent
+        self._opened = ExitStack()
+
+    def writer(self) -> SecretWriter:
+        writer = BACKEND.open_writer(self._settings, state=self._state)
+        self._opened.callback(writer.close)
+        return writer
+
+    def reader(self) -> SecretReader:
+        reader = BACKEND.open_reader(self._settings, state=self._state)
+        self._opened.callback(reader.close)
+        return reader
+
+    def reopen(self) -> None:
+        self._opened.close()
+
+    close = reopen
+
+
+@pytest.fixture(scope="module")
+def shared_namespace(cluster: Cluster) -> str:
+    """One for all: tests keep to organizations of their own."""
+    return cluster.namespace()
+
+
+class TestContract(BackendContract):
+    @pytest.fixture
+    def harness(self, cluster: Cluster, shared_namespace: str) -> Iterator[KubernetesHarness]:
+        harness = KubernetesHarness(cluster.admin_kubeconfig, shared_namespace)
+        yield harness
+        harness.close()
