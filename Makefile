@@ -8,7 +8,7 @@ SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down
+.PHONY: help demo dev test check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube bench-kube
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ dev: $(VENV)/.dev ## Make .venv with the command .venv/bin/secret and all tools
 test: check ## Format, lint, types, imports, then all tests (what CI runs)
 
 check: $(VENV)/.dev
-	@$(MAKE) --no-print-directory lint types imports lock-check unit contract e2e
+	@$(MAKE) --no-print-directory lint types imports lock-check unit contract e2e kube
 
 format: $(VENV)/.dev ## Rewrite the code's layout
 	@$(BIN)/ruff format
@@ -61,7 +61,7 @@ e2e: $(VENV)/.dev ## The whole service, as people use it
 bench: $(VENV)/.dev ## Measure; prints the tables of docs/benchmarks.md
 	@$(BIN)/python tests/bench/run.py
 
-kube-build: $(VENV)/.users ## Build a real Kubernetes for tests, once: about six minutes
+kube-build: $(VENV)/.users ## Build a real Kubernetes for tests, once: eight minutes or more
 	@$(KIT) build
 
 kube-up: $(VENV)/.users ## Start a cluster on this machine; as root with a node that runs pods
@@ -69,6 +69,15 @@ kube-up: $(VENV)/.users ## Start a cluster on this machine; as root with a node 
 
 kube-down: $(VENV)/.users ## Stop it; nothing is left
 	@$(KIT) down
+
+kube-demo: $(VENV)/.users ## Show the main job on a real cluster; as root with pods that run
+	@PYTHONPATH=tests/kube $(BIN)/python tests/kube/demo.py
+
+kube: $(VENV)/.dev ## The service in a real cluster; as root with a node
+	@echo "== a real cluster"; $(BIN)/pytest -q tests/kube
+
+bench-kube: $(VENV)/.dev ## Measure in a real cluster; as root
+	@PYTHONPATH=tests/kube $(BIN)/python tests/kube/bench.py
 
 docs: $(VENV)/.dev ## Regenerate the generated pages
 	@$(BIN)/python tests/support/render_docs.py
