@@ -106,7 +106,7 @@ def test_secrets_rest_encrypted_and_stay_out_of_the_audit_log(cluster: Cluster, 
     audit = cluster.layout.audit_file.read_bytes()
     assert not any(form in content for form in forms for content in [*files, audit])
     events = {
-        event["objectRef"]["resource"]: event
+        event["requestURI"].rpartition("/")[2]: event
         for event in cluster.audit()
         if event.get("objectRef", {}).get("namespace") == namespace and event["verb"] == "create"
     }

