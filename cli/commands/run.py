@@ -70,21 +70,25 @@ def run(
     secret run --pod pod.yaml -n shop-production -- ./task
     """
     from cli.context import load_context
-    from cli.task_files import task_folder
-    from cli.task_process import end_like, run_command, signals_held
     from cli.task_scopes import scope_of_task
 
     settings = load_context(context)
+    state = _state_of(settings)
     if pod is None:
-        if container is not None or namespace is not None:
-            raise InvalidArgument("--container and --namespace are about a pod: name one with --pod")
-        task, place = _typed_task(env or [], file or []), None
+        task, place = _typed_task(env or [], file or [], container or namespace), None
     else:
         if env or file:
             raise InvalidArgument("--pod brings its own request: leave --env and --file out")
         task, place = _task_of_pod(pod, container, namespace)
     scope = scope_of_task(ScopeOptions(organization, project, domain, org_wide), settings, place)
-    secrets = _read(settings, task, scope)
+    return _run_with(_read(state, task, scope), command)
+
+
+def _run_with(secrets: TaskSecrets, command: list[str]) -> int:
+    """The command's exit code, or its end by the same signal."""
+    from cli.task_files import task_folder
+    from cli.task_process import end_like, run_command, signals_held
+
     for name in secrets.absent:
         sys.stderr.write(f'note: optional secret "{name}" is absent\n')
     with signals_held() as before, task_folder(secrets.files, os.environ) as (folder, in_memory):
@@ -106,9 +110,11 @@ def _task_of_pod(file: Path, container: str | None, namespace: str | None) -> tu
     return task, PodPlace(task.claim, namespace or pods[0].namespace)
 
 
-def _typed_task(env: list[str], file: list[str]) -> TaskRequest:
+def _typed_task(env: list[str], file: list[str], of_a_pod: str | None) -> TaskRequest:
     from injector.local_task import request_of_options
 
+    if of_a_pod is not None:
+        raise InvalidArgument("--container and --namespace are about a pod: name one with --pod")
     if not env and not file:
         raise InvalidArgument("say which secrets: --env NAME, --file NAME, or --pod FILE")
     return request_of_options([*map(_env_request, env), *map(_file_request, file)])
@@ -153,19 +159,24 @@ def _split(text: str, option: str) -> tuple[str, str | None]:
         raise InvalidArgument(f"{option}: {error.message}") from None
 
 
-def _read(context: Context, task: TaskRequest, scope: Scope) -> TaskSecrets:
+def _state_of(context: Context) -> Path:
+    """Where the reader's key lies."""
+    if context.state is None:
+        raise Unsupported(
+            "only a reader can run a task with secrets: this machine has no state folder in its context. "
+            'Start "secret serve all" here; against a remote server values stay in its cluster'
+        )
+    return Path(context.state)
+
+
+def _read(state: Path, task: TaskRequest, scope: Scope) -> TaskSecrets:
     import asyncio
 
     from injector.local_task import gather_secrets
     from injector.refusals import Refused
     from secrets_svc.runtime.laptop import open_laptop
 
-    if context.state is None:
-        raise Unsupported(
-            "only a reader can run a task with secrets: this machine has no state folder in its context. "
-            'Start "secret serve all" here; against a remote server values stay in its cluster'
-        )
-    with open_laptop(Path(context.state)) as laptop:
+    with open_laptop(state) as laptop:
         try:
             secrets = asyncio.run(gather_secrets(task, scope, laptop.reading))
         except Refused as refusal:

@@ -48,7 +48,10 @@ def bind(address: str, setting: str) -> socket.socket:
         listener.close()
         if isinstance(error, PermissionError) or error.errno != 98:
             raise InvalidArgument(f"{setting}: can't listen at {address}") from error
-        raise Unavailable(f"{setting}: something listens at {address} already") from error
+        raise Unavailable(
+            f"{setting}: something listens at {address} already; another address is set there or by "
+            f"SECRETS_SVC_{setting.upper().replace('.', '__')}"
+        ) from error
     listener.setblocking(False)
     return listener
 
