@@ -43,7 +43,7 @@ def _build() -> None:
 def _up(folder: Path, *, node: bool) -> None:
     if folder.exists():
         raise KitError(f"{folder} is there already: `make kube-down` first")
-    cluster = Cluster(folder, guarded=False).start()
+    cluster = Cluster(folder).start()
     if node:
         try:
             Node(cluster).start()
@@ -52,6 +52,7 @@ def _up(folder: Path, *, node: bool) -> None:
             raise
     else:
         print("No node, so pods stay pending: a node needs root.")
+    cluster.leave_running()
     print(f"export KUBECONFIG={cluster.admin_kubeconfig}")
     print(f"export PATH={cluster.programs}:$PATH")
 

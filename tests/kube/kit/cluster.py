@@ -29,10 +29,11 @@ _BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 class Cluster(Access):
     """etcd, kube-apiserver, kube-controller-manager and kube-scheduler. See :class:`kit.access.Access`.
 
+    They end with this process, even if it is killed.
+
     :param folder: for its state; a temporary one by default. Removed by :meth:`stop`.
     :param audit_policy: an ``audit.k8s.io/v1`` Policy.
     :param api_server_flags: further ones; the last of a kind counts.
-    :param guarded: end it also when this process dies without notice.
     :ivar times: seconds that the start took, by part.
     """
 
@@ -42,7 +43,6 @@ class Cluster(Access):
         *,
         audit_policy: Mapping[str, Any] = control_plane.AUDIT_POLICY,
         api_server_flags: Sequence[str] = (),
-        guarded: bool = True,
     ) -> None:
         build.ensure(recipes.CONTROL_PLANE)
         layout = Layout.make(folder or Path(tempfile.mkdtemp(prefix="kube-")))
@@ -52,7 +52,6 @@ class Cluster(Access):
         self.closing = ExitStack()
         self._api_server_flags = api_server_flags
         self._guard: subprocess.Popen[bytes] | None = None
-        self._guarded = guarded
         control_plane.issue_certificates(layout)
         control_plane.write_files(layout, audit_policy)
         for name in (ADMIN, "controllers", "scheduler", "node"):
@@ -65,8 +64,7 @@ class Cluster(Access):
         :raises KitError: with the end of a program's log; nothing goes on running then.
         """
         began = time.monotonic()
-        if self._guarded:
-            self._guard = _guard(self.layout.folder)
+        self._guard = _guard(self.layout.folder)
         try:
             self._start_etcd()
             self.start_api_server()
@@ -83,6 +81,10 @@ class Cluster(Access):
         """End everything, the node too if there is one, and remove the folder. May be called again."""
         self.closing.close()
         stop(self.layout.folder, self.processes)
+        self.leave_running()
+
+    def leave_running(self) -> None:
+        """Let it go on when this process ends; ``make kube-down`` or :func:`stop` ends it."""
         if self._guard is not None:
             assert self._guard.stdin is not None
             self._guard.kill()
