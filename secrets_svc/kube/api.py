@@ -137,6 +137,8 @@ class ApiServer:
             )
             assert isinstance(response, urllib3.HTTPResponse)
             return response
+        except urllib3.exceptions.NewConnectionError as error:  # which urllib3 counts among the time-outs
+            raise NoAnswer from error
         except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise TimedOut from error
         except (urllib3.exceptions.HTTPError, OSError) as error:

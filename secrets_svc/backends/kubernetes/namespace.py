@@ -101,9 +101,12 @@ class Namespace:
     def page(self, kind: Kind, *, selector: str, limit: int, continued: str = "") -> Object:
         """One page of a list. Raises :class:`ApiError` as it comes: callers go on from some of them."""
         query = {"labelSelector": selector, "limit": str(limit)}
-        return self._call(
-            "GET", kind, query=query | ({"continue": continued} if continued else {}), accept=METADATA_LIST
-        )
+        if continued:
+            query["continue"] = continued
+        page = self._call("GET", kind, query=query, accept=METADATA_LIST)
+        if page.get("kind") != "PartialObjectMetadataList":  # anything else could pass for an empty one
+            raise ApiError(502, "BadAnswer")
+        return page
 
     @contextmanager
     def listing(self, kind: Kind) -> Iterator[None]:
@@ -123,7 +126,10 @@ class Namespace:
             found = self._api.call(
                 "GET", path_of("v1", "namespaces", name=self.name), timeout=self._timeout, accept=METADATA
             )
-        if Metadata.of(found).terminating:
+        namespace = Metadata.of(found)
+        if namespace.name != self.name:
+            raise Unavailable("the API server doesn't answer as it should: that is another namespace")
+        if namespace.terminating:
             raise Unavailable(f'namespace "{self.name}", where the secrets are, is being deleted')
 
     def close(self) -> None:
