@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.manifests import read_manifests
 from secrets_svc.core.errors import InvalidArgument
 
 #: Where a workload has its pod template.
@@ -19,8 +20,6 @@ _TEMPLATES = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "PodTemplate": ("template",),
 }
-#: Bytes. A manifest is not larger than what the API server takes.
-_MAX_FILE = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,51 +34,21 @@ class FoundPod:
 def read_pods(path: Path) -> list[FoundPod]:
     """All pods in a file of YAML or JSON documents (``-``: the standard input).
 
-    :raises InvalidArgument: it can't be read, isn't YAML, or has no pods.
+    :raises InvalidArgument: it can't be read, isn't YAML that could be JSON, or has no pods.
     """
-    import sys
-
-    import yaml
-
-    try:
-        text = sys.stdin.buffer.read(_MAX_FILE + 1) if str(path) == "-" else _read(path)
-        documents = list(yaml.load_all(text, _plain_loader()))  # a SafeLoader
-    except OSError:
-        raise InvalidArgument(f"{path} can't be read") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        raise InvalidArgument(f"{path} is not valid YAML") from None
+    documents = read_manifests(path)
     pods = [pod for document in _flatten(documents) for pod in _pods_in(document)]
     if not pods:
         raise InvalidArgument(f"{path} has no pod, nor anything with a pod template")
     return pods
 
 
-def _plain_loader() -> Any:
-    """YAML as Kubernetes reads it: as JSON, which has no dates (``creationTimestamp`` is a text)."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers = {  # noqa: RUF012  # as the base class has it
-            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
-    return Loader
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_FILE + 1)
-    if len(content) > _MAX_FILE:
-        raise InvalidArgument(f"{path} is over {_MAX_FILE} bytes")
-    return content
-
-
 def _flatten(documents: list[Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for document in documents:
         if isinstance(document, dict) and document.get("kind") == "List":
-            found += [item for item in document.get("items") or [] if isinstance(item, dict)]
+            items = document.get("items")
+            found += [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
         elif isinstance(document, dict):
             found.append(document)
     return found
