@@ -40,9 +40,12 @@ def main() -> None:
 @contextmanager
 def installed() -> Iterator[Installation]:
     """A cluster with the product."""
-    with tempfile.TemporaryDirectory(prefix="bench-kube-") as folder, Cluster() as cluster:
-        with Installation(cluster, Path(folder)) as installation:
-            yield installation
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-kube-") as folder,
+        Cluster() as cluster,
+        Installation(cluster, Path(folder)) as installation,
+    ):
+        yield installation
 
 
 def start() -> None:

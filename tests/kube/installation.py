@@ -111,10 +111,19 @@ class Installation:
     ) -> None:
         self._undo.close()
 
-    def serve(self, role: str, *, kubeconfig: Path | None = None, **cluster: Any) -> Server:
+    def serve(
+        self,
+        role: str,
+        *,
+        kubeconfig: Path | None = None,
+        store: str = "",
+        state: Path | None = None,
+        **cluster: Any,
+    ) -> Server:
         """Start a server; it ends with the installation at the latest.
 
         :param role: ``all`` or ``injector``. :param cluster: further settings of [injector.cluster].
+        :param store: TOML that configures one, instead of the local one. :param state: another state folder.
         """
         config = kubeconfig or self.injectors_kubeconfig()
         values = {"installation_key": str(self.key), "kubeconfig": str(config), **cluster}
@@ -122,10 +131,10 @@ class Installation:
         settings = self.folder / f"settings-{uuid.uuid4().hex}.toml"
         settings.write_text(
             '[server]\nlisten = "127.0.0.1:0"\n[logging]\nlevel = "debug"\n'
-            '[injector]\nlisten = "127.0.0.1:0"\n[injector.cluster]\n' + "\n".join(lines) + "\n"
+            '[injector]\nlisten = "127.0.0.1:0"\n[injector.cluster]\n' + "\n".join(lines) + "\n" + store
         )
         log = settings.with_suffix(".log")
-        server = Server(role, settings, self.state, self.environment, log)
+        server = Server(role, settings, state or self.state, self.environment, log)
         self._undo.callback(server.stop)
         return server
 
