@@ -37,12 +37,17 @@ def check(
 ) -> None:
     """Say whether a server would start with these settings, the environment's included.
 
+    The files and the API's address that they name are looked at too; nothing is made.
+
     Example: secret settings check settings.toml
     """
+    from cli.serving.readiness import check_start
     from secrets_svc.runtime.files import default_state_folder
     from secrets_svc.runtime.settings_source import load_settings
     from secrets_svc.runtime.stores import configured_store
 
     loaded = load_settings(file, os.environ)
-    configured_store(loaded, loaded.state.folder or default_state_folder(os.environ))
+    state = loaded.state.folder or default_state_folder(os.environ)
+    configured_store(loaded, state)
+    check_start(loaded, state)
     typer.echo("the settings are valid")

@@ -16,15 +16,15 @@ from pathlib import Path
 import uvloop
 
 from cli.namespaces import remember_namespaces
+from cli.serving.readiness import brought_certificate, refuse_clear_text
 from cli.serving.sockets import ApiServer, bind, is_loopback, reachable_at, serve_together
 from injector.compose import build_injector
 from injector.requests import Claim
 from injector.server import MUTATE, WebhookServer
-from secrets_svc.core.errors import InvalidArgument, SecretsError
+from secrets_svc.core.errors import SecretsError
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, TLS_FOLDER, hold_state
 from secrets_svc.runtime.certificates import CertificateFiles, own_certificates
 from secrets_svc.runtime.composition import build_service
-from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.hardening import harden_process, raise_file_limit
 from secrets_svc.runtime.settings import NamespaceSettings, Settings
 
@@ -108,30 +108,15 @@ def _with_example_namespaces(settings: Settings) -> Settings:
 
 
 def _api_certificate(settings: Settings, listener: socket.socket) -> CertificateFiles | None:
-    certificate = _brought(settings.server.tls_cert, settings.server.tls_key, "server")
-    if certificate is None and not is_loopback(listener):
-        raise InvalidArgument(
-            "server.listen: beyond loopback tokens would cross the network in clear: "
-            "set server.tls_cert and server.tls_key"
-        )
+    certificate = brought_certificate(settings.server.tls_cert, settings.server.tls_key, "server")
+    refuse_clear_text(certificate, loopback=is_loopback(listener))
     return certificate
 
 
 def injector_certificate(settings: Settings, state: Path) -> CertificateFiles:
     """The webhook's: brought by the operator, or our own in the state folder."""
-    brought = _brought(settings.injector.tls_cert, settings.injector.tls_key, "injector")
+    brought = brought_certificate(settings.injector.tls_cert, settings.injector.tls_key, "injector")
     return brought or own_certificates(state / TLS_FOLDER, _LOOPBACK)
-
-
-def _brought(cert: Path | None, key: Path | None, group: str) -> CertificateFiles | None:
-    if cert is None and key is None:
-        return None
-    if cert is None or key is None:
-        raise InvalidArgument(f"{group}.tls_cert and {group}.tls_key go together")
-    read_private(key, f"{group}.tls_key")
-    files = CertificateFiles(cert, key)
-    files.context()
-    return files
 
 
 def renewing(settings: Settings, state: Path, context: ssl.SSLContext) -> Callable[[], None]:
@@ -148,7 +133,7 @@ def renewing(settings: Settings, state: Path, context: ssl.SSLContext) -> Callab
 
 def _renew_api(settings: Settings, server: ApiServer) -> None:
     try:
-        certificate = _brought(settings.server.tls_cert, settings.server.tls_key, "server")
+        certificate = brought_certificate(settings.server.tls_cert, settings.server.tls_key, "server")
         if certificate is not None:
             server.renew(certificate)
     except SecretsError as error:
