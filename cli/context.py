@@ -152,6 +152,18 @@ def _context(name: str, table: Any, path: Path) -> Context:
     return Context(**{**table, "token": None if token is None else SecretValue(token.encode())})
 
 
+def validate_context_name(name: str) -> str:
+    """Return ``name`` if a context may be called so.
+
+    :raises InvalidArgument: with the rule.
+    """
+    if not re.fullmatch(_NAME, name):
+        raise InvalidArgument(
+            f"context name {shown(name)} is not valid: letters, digits and -._:, the first a letter or digit"
+        )
+    return name
+
+
 def save_context(
     name: str, context: Context, *, make_current: bool = True, environ: Mapping[str, str] = os.environ
 ) -> Path:
@@ -165,8 +177,7 @@ def save_context(
     from cli.context_files import locked
     from secrets_svc.core.private_files import write_private
 
-    if not re.fullmatch(_NAME, name):
-        raise InvalidArgument(f"context name {shown(name)} is not valid: letters, digits and -._:")
+    validate_context_name(name)
     path = config_path(environ).resolve()
     with locked(path):
         before = read_configuration(path)

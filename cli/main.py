@@ -186,8 +186,7 @@ def _run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as request:
         return request.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _report_usage(error, arguments)
     except click.Abort:
         return INTERRUPTED
     except BrokenPipeError:
@@ -198,6 +197,18 @@ def _run(arguments: Sequence[str]) -> int:
 
         known = error if isinstance(error, SecretsError) else from_unexpected(error)
         return report(known, as_json=wants_json(arguments))
+
+
+def _report_usage(error: click.ClickException, arguments: Sequence[str]) -> int:
+    """A command line that can't be parsed: Click's words, for programs in the form of all errors."""
+    from cli.errors import report, wants_json
+    from secrets_svc.core.errors import InvalidArgument
+
+    if wants_json(arguments):
+        report(InvalidArgument(error.format_message()), as_json=True)
+    else:
+        error.show()
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from secrets_svc.core.errors import Unsupported
+from secrets_svc.core.errors import NotFound, Unsupported
 
 if TYPE_CHECKING:
     from secrets_svc.core.maintenance import Maintainable
@@ -35,10 +35,13 @@ def chosen_state(settings_file: Path | None, state: Path | None, context: str | 
     return chosen.absolute()
 
 
-def maintained_store(settings_file: Path | None, state: Path | None) -> tuple[Store, Maintainable]:
+def maintained_store(
+    settings_file: Path | None, state: Path | None, *, is_there: bool = True
+) -> tuple[Store, Maintainable]:
     """The configured store, which must be one that lies in files of ours.
 
-    :raises Unsupported: it is another service's.
+    :param is_there: its state folder must be there.
+    :raises Unsupported: it is another service's. :raises NotFound: there is no such folder.
     """
     from secrets_svc.core.maintenance import Maintainable
     from secrets_svc.runtime.hardening import harden_process
@@ -49,4 +52,6 @@ def maintained_store(settings_file: Path | None, state: Path | None) -> tuple[St
     store = configured_store(load_settings(settings_file, os.environ), chosen_state(settings_file, state))
     if not isinstance(store.backend, Maintainable):
         raise Unsupported(f'store "{store.name}" is looked after by its own service, not from here')
+    if is_there and not store.state.is_dir():
+        raise NotFound(f"there is no state folder {store.state}: say which with --state")
     return store, store.backend

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.output import OutputFormat
-from cli.parameters import CONTEXT, DOMAIN, ORG_WIDE, ORGANIZATION, OUTPUT, PROJECT, TIMEOUT, Spec
+from cli.parameters import CONTEXT, DOMAIN, ORG_WIDE, ORGANIZATION, OUTPUT, PROJECT, SECONDS, TIMEOUT, Spec
 
 
 def _option(spec: Spec) -> Any:
@@ -20,7 +20,9 @@ Domain = Annotated[str | None, _option(DOMAIN)]
 OrgWide = Annotated[bool, _option(ORG_WIDE)]
 Output = Annotated[OutputFormat, _option(OUTPUT)]
 ContextName = Annotated[str | None, _option(CONTEXT)]
-Timeout = Annotated[float, _option(TIMEOUT)]
+Timeout = Annotated[
+    float, typer.Option(*TIMEOUT.flags, metavar=TIMEOUT.metavar, help=TIMEOUT.help, click_type=SECONDS)
+]
 
 
 def new_app() -> typer.Typer:

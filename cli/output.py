@@ -44,6 +44,11 @@ def coloured(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def counted(number: int, what: str) -> str:
+    """``1 secret``, ``2 secrets``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def note(text: str) -> None:
     """A remark on stderr, beside the output."""
     sys.stderr.write(f"note: {escape(text)}\n")

@@ -6,13 +6,14 @@ They are declared with Click alone: importing Typer on top of it costs 20 ms, a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from cli.output import OutputFormat
+from cli.output import OutputFormat, counted
 from cli.scopes import ScopeOptions
 from cli.session import DEFAULT_TIMEOUT
 
@@ -40,6 +41,19 @@ CONTEXT = Spec(("--context",), "Context to use [env: SECRET_CONTEXT].", "NAME")
 TIMEOUT = Spec(("--timeout",), "How long to wait for the server.", "SECONDS")
 
 
+class _Seconds(click.FloatRange):
+    """More than 0, at most an hour."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):  # which is in every range
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+SECONDS = _Seconds(0, 3600, min_open=True)
+
+
 class NoSurplus(click.Command):
     """A command that doesn't repeat surplus arguments in its message: one of them may be a value."""
 
@@ -49,9 +63,9 @@ class NoSurplus(click.Command):
         rest = super().parse_args(ctx, args)
         if ctx.args and not ctx.resilient_parsing:
             ctx.fail(
-                f"{len(ctx.args)} too many arguments (not repeated here). If one is a value: a value is "
-                "never an argument, because the shell's history and the list of processes show those (so "
-                "change it). Leave it out and be asked for it, or name a file with -f."
+                f"{counted(len(ctx.args), 'argument')} too many (not repeated here). If one is a value: a "
+                "value is never an argument, because the shell's history and the list of processes show "
+                "those (so change it). Leave it out and be asked for it, or name a file with -f."
             )
         return rest
 
@@ -96,8 +110,7 @@ def scope_options(function: F) -> F:
 
 def server_options(function: F) -> F:
     """Adds ``output``, ``context`` and ``timeout``."""
-    number = click.FloatRange(0, 3600, min_open=True)
-    function = _option(TIMEOUT, "timeout", type=number, default=DEFAULT_TIMEOUT, show_default=True)(function)
+    function = _option(TIMEOUT, "timeout", type=SECONDS, default=DEFAULT_TIMEOUT, show_default=True)(function)
     function = _option(CONTEXT, "context")(function)
     return _output(function, tuple(OutputFormat))
 

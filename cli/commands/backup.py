@@ -9,7 +9,8 @@ import typer
 
 from cli import options
 from cli.maintenance import SettingsFile, StateFolder, maintained_store
-from cli.output import note
+from cli.output import counted, note
+from secrets_svc.core.errors import InvalidArgument
 
 app = options.new_app()
 
@@ -30,6 +31,8 @@ def backup(
 
     store, backend = maintained_store(settings, state)
     target = target.absolute()
+    if not target.parent.is_dir():
+        raise InvalidArgument(f"there is no folder {target.parent}")
 
     def undo() -> str:
         try:
@@ -40,5 +43,5 @@ def backup(
 
     with audited(store.state, "backup", unrecorded=undo):
         report = backend.backup(store.settings, state=store.state, target=target)
-    typer.echo(f"{report.secrets} secrets saved to {report.target} ({report.size} bytes)")
+    typer.echo(f"{counted(report.secrets, 'secret')} saved to {report.target} ({report.size} bytes)")
     note(report.notice)

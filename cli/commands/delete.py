@@ -78,15 +78,15 @@ def _delete(
     deleted = True
     try:
         session.client.delete(name, session.parts, dry_run=dry_run)
-    except NotFound:
-        if not missing_ok:
+    except SecretsError as error:
+        if not (missing_ok and isinstance(error, NotFound)):
+            if progress[0]:
+                sys.stderr.write(
+                    f"stopped at {name}: {progress[0]} of {progress[1]} secrets are dealt with\n"
+                )
             raise
         deleted = False
         note(f"{name} is not in {session.place}")
-    except SecretsError:
-        if progress[0]:
-            sys.stderr.write(f"stopped at {name}: {progress[0]} of {progress[1]} secrets are dealt with\n")
-        raise
     if deleted and form is OutputFormat.TABLE:
         ending = " (nothing was deleted)" if dry_run else ""
         sys.stdout.write(f"{'would delete' if dry_run else 'deleted'} {name} in {session.place}{ending}\n")

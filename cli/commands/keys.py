@@ -8,7 +8,7 @@ import typer
 
 from cli import options
 from cli.maintenance import SettingsFile, StateFolder, maintained_store
-from cli.output import note
+from cli.output import counted, note
 
 app = options.new_app()
 
@@ -42,7 +42,7 @@ def rotate(settings: SettingsFile = None, state: StateFolder = None) -> int:
         sys.stderr.write("\n")
     if report.resumed:
         note("an earlier rotation had been interrupted; this finished it")
-    typer.echo(f"{report.resealed} values sealed with new keys ({report.generation})")
+    typer.echo(f"{counted(report.resealed, 'value')} sealed with new keys ({report.generation})")
     for name in report.damaged:
         note(f"{name} does not verify: it was changed outside this service, and is left as it is")
     return 1 if report.damaged else 0

@@ -8,11 +8,13 @@ import sys
 
 import click
 
-from cli.context import Context, save_context
+from cli.context import Context, save_context, validate_context_name
 from cli.output import escape
-from cli.parameters import command
+from cli.parameters import SECONDS, command
 from cli.session import DEFAULT_TIMEOUT, connect
 from cli.values import prompt_hidden, read_file
+from secrets_svc.client.http import checked_address
+from secrets_svc.client.scopes import ScopeParts
 from secrets_svc.core.value import SecretValue
 
 _MAX_TOKEN = 64 * 1024
@@ -37,7 +39,7 @@ _MAX_TOKEN = 64 * 1024
 @click.option("--domain", "-d", metavar="DOMAIN", help="Default for --domain from then on.")
 @click.option(
     "--timeout",
-    type=float,
+    type=SECONDS,
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -58,6 +60,10 @@ def login(
     Without --token-file you are asked for the token, which isn't shown, or it is read from a pipe. -p and -d
     become the context's defaults.
     """
+    address = checked_address(url)
+    default = re.sub(r"[^-._:A-Za-z0-9]", "-", address.host).lstrip("-._:") or "server"
+    name = validate_context_name(name or default)
+    ScopeParts(None, domain or None, project or None).as_dict()  # refused before anybody types a token
     ca_file = ca_file or os.environ.get("SECRET_CA_FILE") or None
     context = Context(
         endpoint=url.rstrip("/"),
@@ -69,7 +75,6 @@ def login(
     )
     client = connect(context, timeout)
     found = client.whoami()
-    name = name or re.sub(r"[^-._:A-Za-z0-9]", "-", client.address.host)
     path = save_context(name, context._replace(organization=found.organization))
     click.echo(f'logged in as {escape(found.principal)} at {client.address}; context "{name}" in {path}')
 

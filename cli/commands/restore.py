@@ -10,6 +10,8 @@ import typer
 
 from cli import options
 from cli.maintenance import SettingsFile, StateFolder, maintained_store
+from cli.output import counted
+from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.state_folder import AUDIT_FILE
 
 app = options.new_app()
@@ -30,9 +32,11 @@ def restore(
     from cli.records import recorded_first
     from secrets_svc.runtime.settings_source import load_settings
 
-    store, backend = maintained_store(settings, state)
+    store, backend = maintained_store(settings, state, is_there=False)
+    if not source.is_file():
+        raise InvalidArgument(f"there is no file {source}")
     folder = store.state.resolve()
     audit_file = load_settings(settings, os.environ).audit.file or folder / AUDIT_FILE
     with recorded_first("restore", state=folder, audit_file=audit_file):
         report = backend.restore(source.absolute(), state=store.state)
-    typer.echo(f"{report.secrets} secrets brought back to {report.state}")
+    typer.echo(f"{counted(report.secrets, 'secret')} brought back to {report.state}")

@@ -142,7 +142,7 @@ def _file_request(text: str) -> Any:
 
     name, path = _split(text, "--file")
     try:
-        return SecretRequest(name, file=validate_path(path or name))
+        return SecretRequest(name, file=validate_path(name if path is None else path))
     except InvalidArgument:
         raise InvalidArgument(
             f"--file {name}=…: what follows is a relative path without '..', where the file is to be"

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from secrets_svc.client import answers
 from secrets_svc.client.scopes import ScopeParts
-from secrets_svc.client.wire import Answer, Broken, Deadline, Garbage, exchange, parse_address
+from secrets_svc.client.wire import Address, Answer, Broken, Deadline, Garbage, exchange, parse_address
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.secret import SecretMetadata, SecretType, validate_name
 from secrets_svc.core.value import SecretValue
@@ -23,6 +23,21 @@ _REPEATS = 2
 _BACKOFF = 0.15
 
 T = TypeVar("T")
+
+
+def checked_address(endpoint: str, *, allow_insecure: bool = False) -> Address:
+    """The address of a server that a token may be sent to.
+
+    :param allow_insecure: also over plain http to other machines; all on the way can read it.
+    :raises InvalidArgument: it isn't one.
+    """
+    address = parse_address(endpoint)
+    if address.scheme == "http" and not (address.loopback or allow_insecure):
+        raise InvalidArgument(
+            f"{address} is not on this machine, and plain http would show the token to everybody "
+            "on the way: use https"
+        )
+    return address
 
 
 class ControlPlaneClient:
@@ -48,12 +63,7 @@ class ControlPlaneClient:
         timeout: float = DEFAULT_TIMEOUT,
         allow_insecure: bool = False,
     ) -> None:
-        self.address = parse_address(endpoint)
-        if self.address.scheme == "http" and not (self.address.loopback or allow_insecure):
-            raise InvalidArgument(
-                f"{self.address} is not on this machine, and plain http would show the token to everybody "
-                "on the way: use https"
-            )
+        self.address = checked_address(endpoint, allow_insecure=allow_insecure)
         if not 0 < timeout <= 3600:
             raise InvalidArgument("a timeout is more than 0 and at most 3600 seconds")
         self._token = _checked_token(token)

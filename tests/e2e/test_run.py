@@ -210,6 +210,7 @@ def test_the_task_does_not_get_our_token_and_the_reading_is_audited(server: Serv
         ((), b"say which secrets"),
         (("--env", "a/b"), b"secret name"),
         (("--env", "a=sk-live-1"), b"--env a=\xe2\x80\xa6: what follows is the name of a variable"),
+        (("--file", "a="), b"--file a=\xe2\x80\xa6: what follows is a relative path"),
         (("--file", "a=../sk-live"), b"--file a=\xe2\x80\xa6: what follows is a relative path"),
         (("--env", "a", "--env", "b=A"), b"two requests want env"),
         (("--pod", "/nonexistent.yaml"), b"can't be read"),

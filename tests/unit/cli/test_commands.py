@@ -85,6 +85,7 @@ class TestDelete:
         result = secret("delete", "db", "absent", "db", *SHOP, "--yes")
         assert (result.code, KEY in stored.secrets) == (3, False)
         assert result.out == "deleted db in project-domain shop/production\n"
+        assert result.err.startswith("stopped at absent: 1 of 2 secrets are dealt with\nsecret: not_found: ")
 
     def test_ignore_not_found(self, stored: Any, secret: Any) -> None:
         result = secret("delete", "absent", "db", *SHOP, "-y", "--ignore-not-found", "-o", "json")
@@ -230,6 +231,24 @@ class TestLogin:
     def test_a_token_that_the_server_refuses_is_not_kept(self, plane: Any, process: Any) -> None:
         plane.instead = [(401, {"code": "unauthenticated", "detail": "who are you"})]
         assert process("login", plane.url, stdin=b"tok").code == 5
+        assert not config_path().exists()
+
+    @pytest.mark.parametrize(
+        ("line", "reason"),
+        [
+            (("https://secrets.example", "-p", "Bad Project"), "project"),
+            (("https://secrets.example", "-d", "bad_domain"), "domain"),
+            (("https://secrets.example", "--name", "a b"), "context name"),
+            (("http://secrets.example",), "use https"),
+            (("https://secrets.example?token=x",), "endpoint"),
+        ],
+    )
+    def test_what_cannot_be_kept_is_refused_before_a_token_is_asked_for(
+        self, secret: Any, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...], reason: str
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", None)  # asking would fail
+        result = secret("login", *line)
+        assert (result.code, reason in result.err) == (2, True), result.err
         assert not config_path().exists()
 
     def test_illegal_servers(self, secret: Any, tmp_path: Path) -> None:

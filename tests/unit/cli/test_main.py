@@ -186,6 +186,24 @@ def test_unknown_commands_and_options(secret: Any) -> None:
     assert secret().code == 2
 
 
+def test_a_command_line_that_cannot_be_parsed_is_json_where_that_is_asked_for(secret: Any) -> None:
+    for line in (("list", "-o", "json", "--limit", "0"), ("gte", "-o", "json"), ("get", "-ojson")):
+        result = secret(*line)
+        assert (result.code, result.out) == (2, "")
+        assert json.loads(result.err)["code"] == "invalid_argument"
+    assert secret("list", "--limit", "0").err.startswith("Usage: secret list")
+
+
+@pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")  # of Typer's own import, see decision 2
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf", "1e400", "3601", "x"])
+@pytest.mark.parametrize("line", [("list",), ("check", "pod.yaml"), ("login", "http://127.0.0.1:9")])
+def test_a_timeout_is_more_than_nothing_and_at_most_an_hour(
+    secret: Any, line: tuple[str, ...], seconds: str
+) -> None:
+    result = secret(*line, "--timeout", seconds)
+    assert (result.code, "'--timeout'" in result.err) == (2, True)
+
+
 def test_the_overview_lists_every_command(secret: Any) -> None:
     result = secret("--help")
     assert result.code == 0

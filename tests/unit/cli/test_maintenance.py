@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cli.output import counted
 from cli.records import recorded_first
 from secrets_svc.backends import registry
 from secrets_svc.core.errors import Unavailable
@@ -62,6 +63,32 @@ def test_a_restore_that_failed_leaves_the_folder_free_for_the_next(process: Run,
     restored = tmp_path / "restored"
     assert process("restore", str(tmp_path / "no.tar"), "--state", str(restored)).code == 2
     assert not (restored / "audit.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (("backup", "copy.tar", "--state", "{}/none"), "there is no state folder {}/none"),
+        (("keys", "rotate", "--state", "{}/none"), "there is no state folder {}/none"),
+        (("backup", "{}/none/copy.tar", "--state", "{}/state"), "there is no folder {}/none"),
+        (("restore", "{}/none.tar", "--state", "{}/restored"), "there is no file {}/none.tar"),
+        (("restore", "{}", "--state", "{}/restored"), "there is no file {}"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    process: Run, state: Path, tmp_path: Path, line: tuple[str, ...], reason: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = process(*(word.format(tmp_path) for word in line))
+    assert result.code in (2, 3)
+    assert reason.format(tmp_path) in result.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_one_secret_is_not_several(process: Run, state: Path, tmp_path: Path) -> None:
+    assert process("keys", "rotate", "--state", str(state)).out.startswith("0 values sealed")
+    assert process("backup", str(tmp_path / "copy.tar"), "--state", str(state)).out.startswith("0 secrets ")
+    assert (counted(1, "secret"), counted(2, "secret")) == ("1 secret", "2 secrets")
 
 
 def records_go_to(state: Path, file: str) -> None:
