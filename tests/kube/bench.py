@@ -136,7 +136,7 @@ def storm() -> None:
 
 def injectors(installation: Installation) -> list[str]:
     """Verb and resource of the injector's calls so far."""
-    events = [event for event in installation.cluster.audit() if event["user"]["username"] == INJECTOR]
+    events = [event for event in installation.cluster.audit() if event["user"].get("username") == INJECTOR]
     return [
         f"{event['verb']} {event.get('objectRef', {}).get('resource')}"
         for event in events

@@ -241,7 +241,7 @@ class Installation:
 
     def calls_of_injector(self) -> list[str]:
         """What the injector asked of the API server so far: verb and resource, without its watches."""
-        events = [event for event in self.cluster.audit() if event["user"]["username"] == INJECTOR]
+        events = [event for event in self.cluster.audit() if event["user"].get("username") == INJECTOR]
         stages = [
             event for event in events if event["stage"] == "ResponseComplete" and event["verb"] != "watch"
         ]

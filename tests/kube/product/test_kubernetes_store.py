@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from installation import REQUEST, Installation, pod, reference
+from installation import DOMAIN, PROJECT, REQUEST, Installation, pod, reference
 from kit import Node, Pods, shell
 from kit import pod as runnable
 
@@ -20,6 +20,7 @@ from secrets_svc.core.secret import SecretRef
 
 SCOPE = ("-p", "shop", "-d", "production")
 MERGE = "application/merge-patch+json"
+READER = "the-stores-own-user"
 
 
 class Replicas:
@@ -28,7 +29,7 @@ class Replicas:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         installation.cluster.namespace("flyte")
-        config = installation.cluster.admin_kubeconfig
+        config = installation.cluster.kubeconfig_for(READER, groups=["system:masters"])
         store = f'[stores.cluster]\nbackend = "kubernetes"\nkubeconfig = "{config}"\n'
         folders = [installation.folder / f"replica-{number}" for number in range(2)]
         self.servers = [
@@ -110,6 +111,24 @@ def test_what_flytes_own_service_wrote(replicas: Replicas, shop: str) -> None:
     installation.api("PATCH", path, {"data": {key: encoded(b"flyte's again")}}, content_type=MERGE).ok()
     assert replicas.on_each(shop, name) == [b"flyte's again"] * 2
     assert name in installation.secret("list", *SCOPE)
+
+
+def test_without_a_proof_the_store_is_not_asked(replicas: Replicas) -> None:
+    """I3: told by the API server's own audit log."""
+    installation = replicas.installation
+    name = installation.create(b"x")
+    namespace = installation.namespace("mail", "production")
+    installation.lead_to(replicas.servers[0])
+
+    def asked() -> int:
+        return sum(event["user"].get("username") == READER for event in installation.cluster.audit())
+
+    before = asked()
+    body = pod("a", [{"name": name}])
+    body["metadata"]["labels"] = {PROJECT: "shop", DOMAIN: "production"}
+    assert "permission_denied" in installation.refused(namespace, body)
+    assert "permission_denied" in installation.refused("default", body)
+    assert asked() == before
 
 
 @pytest.mark.node
