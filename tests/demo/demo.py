@@ -198,7 +198,8 @@ def update_and_delete(demo: Demo) -> None:
     ensure(hashlib.sha256(fresh).hexdigest()[:16] in output, "the task got the new value")
     demo.run("delete", "tls-key", "-d", "production", "--yes")
     refused = demo.run("check", "pod.yaml", expect=3)
-    ensure('secret "tls-key" (file tls/key.pem): not_found; looked in' in refused, "the refusal says why")
+    why = 'not_found: Pod report: secret "tls-key" (file tls/key.pem): looked in'
+    ensure(why in refused, "the refusal says why")
 
 
 def negative_proof(demo: Demo) -> None:
