@@ -60,6 +60,8 @@ def read_file(file: str, *, limit: int = MAX_VALUE) -> bytes:
     """
     try:
         if file == "-":
+            if _stdin().isatty():
+                note("the terminal shows what is typed; Ctrl-D ends it, Ctrl-C gives up")
             return _bounded(_stdin(), "the standard input", limit)
         with open(file, "rb") as stream:
             return _bounded(stream, f"file {file}", limit)

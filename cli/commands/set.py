@@ -71,9 +71,11 @@ def _set(
     except NotFound:
         pass
     try:
-        kind = kind or SecretType.GENERIC
-        return "created", session.client.create(name, session.parts, value, type=kind, dry_run=dry_run)
+        made = kind or SecretType.GENERIC
+        return "created", session.client.create(name, session.parts, value, type=made, dry_run=dry_run)
     except AlreadyExists:  # somebody else was quicker
+        if kind is not None:
+            _check_type(session.client.describe(name, session.parts), kind)
         return "updated", session.client.update(name, session.parts, value, dry_run=dry_run)
 
 

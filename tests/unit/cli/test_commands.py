@@ -75,6 +75,19 @@ def test_set_says_which_it_was(connected: Any, secret: Any, tmp_path: Path) -> N
     assert secret(*line, "--type", "image-pull-secret").code == 0
 
 
+@pytest.mark.parametrize("theirs", ["generic", "image-pull"])
+def test_set_overtaken_by_a_create_keeps_to_its_type(
+    stored: Any, secret: Any, tmp_path: Path, theirs: str
+) -> None:
+    (tmp_path / "v").write_bytes(b"y")
+    stored.secrets[KEY]["type"] = theirs
+    absent = (404, {"code": "not_found", "detail": "there is none"})
+    taken = (409, {"code": "already_exists", "detail": "there is one"})
+    stored.instead = [absent, taken]
+    result = secret("set", "db", *SHOP, "-f", str(tmp_path / "v"), "--type", "image-pull")
+    assert result.code == (0 if theirs == "image-pull" else 2), result.err
+
+
 class TestDelete:
     def test_asks_and_refuses_without_a_terminal(self, stored: Any, secret: Any) -> None:
         result = secret("delete", "db", *SHOP)

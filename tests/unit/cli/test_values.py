@@ -119,6 +119,13 @@ class TestTerminal:
         assert connected.values[KEY] == "s3crét canary".encode()
         assert "canary" not in result.out
 
+    def test_the_standard_input_of_a_terminal_is_shown_and_told_so(
+        self, connected: Any, terminal: Any
+    ) -> None:
+        result = terminal(*CREATE, "-f", "-", dialogue=[("the terminal shows", b"typed\n\x04")])
+        assert result.code == 0, result.out
+        assert connected.values[KEY] == b"typed\n"
+
     def test_entries_that_differ(self, connected: Any, terminal: Any) -> None:
         result = terminal(*CREATE, dialogue=[("value of db: ", b"one\n"), ("again: ", b"two\n")])
         assert (result.code, connected.calls) == (2, [])
