@@ -68,12 +68,14 @@ def request_of_pod(document: dict[str, Any], container: str | None) -> TaskReque
     """
     try:
         pod = msgspec.json.decode(msgspec.json.encode(document), type=Pod)
-    except (msgspec.MsgspecError, TypeError):
+    except (msgspec.MsgspecError, TypeError, ValueError):  # ValueError: half of a character
         raise InvalidArgument("that is not a pod") from None
     requests = ours.parse(pod.metadata)
     if not requests:
         raise InvalidArgument(f"the pod has no annotation {REQUEST}: it asks for nothing")
     names = [share.container.name for share in lay_out(pod, requests).shares]
+    if not names:
+        raise InvalidArgument("the pod has no containers")
     chosen = container or (names[0] if len(names) == 1 else None)
     if chosen not in names:
         raise InvalidArgument(f"name one of the pod's containers with --container: {', '.join(names)}")

@@ -101,6 +101,26 @@ def test_a_pods_own_request_is_taken(server: Server, project: str, tmp_path: Pat
     assert b"--container: main, side" in unclear.stderr
 
 
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({}, b"the pod has no containers"),
+        ({"containers": []}, b"the pod has no containers"),
+        ({"containers": [{"name": "\ud800"}]}, b"that is not a pod"),
+        ({"containers": "main"}, b"that is not a pod"),
+        ({"containers": [{"name": "a"}, {"name": "b"}]}, b"with --container: a, b"),
+    ],
+)
+def test_a_pod_that_is_none_is_refused(
+    server: Server, tmp_path: Path, spec: dict[str, object], text: bytes
+) -> None:
+    asks = {"secrets-svc.internal/request": '[{"name": "a"}]'}
+    path = tmp_path / "pod.json"
+    path.write_text(json.dumps({"kind": "Pod", "metadata": {"annotations": asks}, "spec": spec}))
+    done = server.cli("run", "--pod", str(path), *WHERE, "--", "true")
+    assert (done.returncode, text in done.stderr) == (2, True), done.stderr
+
+
 def test_a_pods_namespace_counts_as_for_check(server: Server, tmp_path: Path) -> None:
     server.create("ns-password", "of-the-namespace", project="shop", domain="production")
     path = tmp_path / "pod.json"
