@@ -33,6 +33,8 @@ _OUR_PATHS = (FILES, FILES.removeprefix("/var"))
 
 #: Variables and files of all containers together: a pod with more is larger than what etcd takes.
 MAX_PLACES = 4096
+#: Containers of a pod that asks: real ones have a few, and each costs time that others wait.
+MAX_CONTAINERS = 1000
 
 DEFAULT_MODE = 0o444
 DEFAULT_MODE_WITH_FS_GROUP = 0o440
@@ -87,6 +89,8 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
         couldn't read its file, or a staged Secret is referred to elsewhere.
     """
     spec = pod.spec
+    if len(spec.containers or ()) + len(spec.init_containers or ()) > MAX_CONTAINERS:
+        raise TooLarge(f"the pod has more than {MAX_CONTAINERS} containers")
     if requests.containers:
         _check_names(spec, requests.containers)
     fs_group = spec.security_context is not None and spec.security_context.fs_group is not None

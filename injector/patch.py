@@ -23,6 +23,8 @@ _STATUS_PATH = "/metadata/annotations/" + STATUS.replace("~", "~0").replace("/",
 _VOLUMES_PATH = "/spec/volumes"
 #: Bytes of fragments and of whole patches that one plan keeps.
 _MAX_KEPT = 65_536
+#: Bytes of one part of a shape, of which a pod of a thousand containers has five thousand.
+_SHAPE_PART = 32
 
 #: One file in a volume: staged Secret, path, mode.
 Item = tuple[str, str, int | None]
@@ -109,7 +111,7 @@ def build_patch(pod: Pod, layout: Layout, plan: PatchPlan) -> bytes:
     known = plan.patches.get(layout.shape)
     if known is None:
         patch = _build(pod, layout, plan)
-        known = plan.patches.put(layout.shape, patch, len(patch))
+        known = plan.patches.put(layout.shape, patch, len(patch) + len(layout.shape) * _SHAPE_PART)
     return known
 
 

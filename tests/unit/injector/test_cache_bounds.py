@@ -67,6 +67,12 @@ CASES: dict[str, tuple[Callable[[int], bytes], int]] = {
     ),
     "files": (deep_files, 300),
     "shapes": (other_shapes, 400),
+    "pods of very many containers": (
+        lambda n: review(
+            pod(asking(0, 1, containers=["main"]), containers=[*MAIN, *[{"name": "other"}] * (900 + n)])
+        ),
+        80,
+    ),
     "absent names": (lambda n: review(pod([{"name": f"n{n}-{each}"} for each in range(256)])), 300),
     "optional absent names": (
         lambda n: review(pod([{"name": f"n{n}-{each}", "optional": True} for each in range(256)])),

@@ -592,3 +592,11 @@ def test_a_record_that_fails_in_an_unforeseen_way_lets_nothing_in(kit: Kit) -> N
     assert not response["allowed"]
     assert response["status"]["code"] == 500
     assert "nobody thought" not in response["status"]["message"]
+
+
+def test_a_pod_of_very_many_containers_is_too_large(kit: Kit) -> None:
+    many = [{"name": f"c{number}"} for number in range(1001)]
+    code, message = kit.refusal(pod(ASK, containers=many))
+    assert (code, "more than 1000 containers" in message) == (400, True)
+    assert message.startswith("too_large: ")
+    assert kit.reader.calls == 0
