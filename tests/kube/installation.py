@@ -100,6 +100,7 @@ class Installation:
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
+        self.outlast(SYSTEM)
         for manifest in sorted(MANIFESTS.glob("*.yaml")):
             self.cluster.kubectl("apply", "-f", str(manifest))
         self.server = self.serve("all")
@@ -110,6 +111,14 @@ class Installation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    def outlast(self, namespace: str) -> None:
+        """Wait for the end of a namespace that an earlier test is done with."""
+        path = f"/api/v1/namespaces/{namespace}"
+        until(
+            lambda: self.api("GET", path).body.get("status", {}) in ("Failure", {"phase": "Active"}),
+            what=f"the end of namespace {namespace}",
+        )
 
     def serve(
         self,

@@ -152,7 +152,7 @@ async def read(resolved: Resolved) -> SecretVersion:
 
 
 @pytest.fixture(scope="module")
-def cluster(programs: None) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """One of our own: there our guards and janitors don't mind pods that name what is staged."""
     with Cluster() as made:
         yield made

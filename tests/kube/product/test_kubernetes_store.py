@@ -28,6 +28,7 @@ class Replicas:
 
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
+        installation.outlast("flyte")
         installation.cluster.namespace("flyte")
         config = installation.cluster.kubeconfig_for(READER, groups=["system:masters"])
         store = f'[stores.cluster]\nbackend = "kubernetes"\nkubeconfig = "{config}"\n'
