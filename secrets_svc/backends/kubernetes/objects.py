@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from secrets_svc.backends.kubernetes import names
 from secrets_svc.backends.kubernetes.marks import Mark
-from secrets_svc.backends.kubernetes.provenance import data_keys, moment, outsider
+from secrets_svc.backends.kubernetes.provenance import data_keys, last_change, moment, outsider
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.naming import parse_storage_name
 from secrets_svc.core.secret import SecretMetadata, SecretType
@@ -43,11 +43,10 @@ def new_object(name: str, metadata: SecretMetadata, value: SecretValue, mark: Ma
 
 def replacement(name: str, held: Held, metadata: SecretMetadata, value: SecretValue, mark: Mark) -> Object:
     """To be merged into the object as long as it is at the version of ``held``: value and metadata in one."""
+    changed = _labels_and_annotations(name, metadata, mark)
+    changed["annotations"][names.APPLIED] = None  # an old value must not outlive its replacement there
     return {
-        "metadata": {
-            "resourceVersion": held.resource_version,
-            **_labels_and_annotations(name, metadata, mark),
-        },
+        "metadata": {"resourceVersion": held.resource_version, **changed},
         "data": _data(name, value),
     }
 
@@ -153,7 +152,8 @@ def _metadata(object_: Object, found: Metadata, name: str) -> SecretMetadata:
     return SecretMetadata(
         ref=ref,
         type=_type(noted, name),
-        version=f"{found.uid}.{found.resource_version}",
+        # The time tells apart what has one uid and resource version before and after etcd was restored.
+        version=f"{found.uid}.{found.resource_version}.{last_change(object_)}",
         created_at=created_at,
         updated_at=updated_at,
         created_by=created_by,

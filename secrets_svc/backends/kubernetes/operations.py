@@ -85,9 +85,13 @@ class Operations:
         raise Unavailable("what is remembered of this operation comes and goes: somebody else deletes it")
 
     def settle(self, mark: Mark, answer: SecretMetadata) -> None:
-        """See that an operation is remembered before its traces go, if it is of those that are."""
-        if mark.at >= self._clock() - (KEPT_HOURS + 1) * 3600:
-            self.remember(mark, answer=answer)
+        """See that an operation is remembered before its traces go, if it is of those that are.
+
+        What is remembered under its id already stays, whatever that is: it is not the caller's business.
+        """
+        now = self._clock()
+        if mark.at >= now - (KEPT_HOURS + 1) * 3600:
+            self._namespace.create(LEASES, _lease(mark, answer, "", hour_of(now)))
 
     def forget(self, record: Record) -> None:
         """It was begun, and came to nothing."""
@@ -110,6 +114,8 @@ class Operations:
         try:
             self.sweep()
         except SecretsError as error:
+            if self._closing.is_set():
+                return
             _log.warning("old operations stay remembered for another hour: %s", error)
         except Exception as error:
             _log.error("unforeseen %s while forgetting old operations", type(error).__name__)

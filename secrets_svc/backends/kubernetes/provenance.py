@@ -62,6 +62,12 @@ def outsider(object_: Object, key: str) -> Outsider | None:
     return None
 
 
+def last_change(object_: Object) -> str:
+    """When anybody changed anything, as seconds since 1970; "" where nobody knows."""
+    times = [entry.at for entry in _entries(object_) if entry.at is not None]
+    return str(int(max(times).timestamp())) if times else ""
+
+
 def _entries(object_: Object) -> Iterator[_Entry]:
     metadata = object_.get("metadata")
     managed = metadata.get("managedFields") if isinstance(metadata, dict) else None

@@ -7,6 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -127,6 +128,19 @@ class TestCutShort:
         delete(writer, ref, operation_id=operation)
         assert writer.describe(ref) == made
 
+    def test_two_secrets_written_under_one_id_can_both_be_written_again(
+        self, store: Store, troubled: Store, proxy: Unreliable, operation: str
+    ) -> None:
+        """What one caller mixed up is no other's business."""
+        refs, writer = [some_ref(), some_ref()], store.writer()
+        with proxy.failing("POST /leases"):
+            for ref in refs:
+                with pytest.raises(Unavailable):
+                    create(troubled.writer(), ref, operation_id=operation)
+        for ref in refs:
+            update(writer, ref, b"since")
+            delete(writer, ref)
+
     def test_a_delete_of_nothing_leaves_nothing(self, store: Store, operation: str) -> None:
         ref, writer = some_ref(), store.writer()
         with pytest.raises(NotFound):
@@ -156,6 +170,23 @@ def test_no_answer_at_any_point_and_again(store: Store, troubled: Store, proxy: 
     assert read(reader, ref) == b"two"
     twice(lambda writer, operation: delete(writer, ref, operation_id=operation))
     assert reader.resolve([ref]) == {}
+
+
+def test_one_update_at_once_is_done_once(store: Store) -> None:
+    """The caller's retry meets its first try: both are told the same."""
+    ref, writers = some_ref(), (store.writer(), store.writer())
+    create(writers[0], ref)
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(10):
+            operation = secrets.token_hex(8)
+            data = b"%d" % number
+            one, other = pool.map(
+                lambda writer, operation=operation, data=data: update(
+                    writer, ref, data, operation_id=operation
+                ),
+                writers,
+            )
+            assert one == other == writers[0].describe(ref)
 
 
 class TestRemembered:

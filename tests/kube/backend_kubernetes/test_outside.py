@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import Callable
@@ -193,6 +194,31 @@ class TestKubectl:
         assert (found.size, found.updated_by) == (None, "somebody (outside this service)")
         assert read(store.reader(), ref) == b"value"
         assert only_that(writer.list(SCOPE, limit=1000), ref) == found
+
+    def test_what_kubectl_applied_does_not_outlive_an_update(self, store: Store) -> None:
+        """It leaves the value in an annotation."""
+        ref, writer = some_ref(), store.writer()
+        create(writer, ref, b"before")
+        marker = secrets.token_hex(16)
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": store.path(ref).rpartition("/")[2],
+                "namespace": store.namespace,
+                "labels": FLYTE_LABELS,
+            },
+            "data": encoded({storage_name(ref): marker.encode()}),
+        }
+        store.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+        assert read(store.reader(), ref) == marker.encode()
+        [copy] = encoded({"x": marker.encode()}).values()
+        assert copy in json.dumps(store.object(ref)["metadata"])
+        for shown in (repr(writer.describe(ref)), repr(writer.list(SCOPE, limit=1000))):
+            assert copy not in shown
+        update(writer, ref, b"after")
+        assert copy not in json.dumps(store.object(ref))
+        assert read(store.reader(), ref) == b"after"
 
     def test_made_immutable(self, store: Store) -> None:
         """An update says so; a delete helps."""

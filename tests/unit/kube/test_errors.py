@@ -80,3 +80,25 @@ def test_nonsense_is_no_more_than_its_status(body: Any) -> None:
     error = of_status(403, body)
     assert (error.reason, error.text, error.causes) == ("", "", ())
     assert "403" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "absent"),
+    [
+        (404, status("NotFound", kind="secrets", name="a"), True),
+        (404, status("NotFound", kind="secrets", name="b"), False),
+        (404, status("NotFound", kind="namespaces", name="a"), False),
+        (404, status("NotFound"), False),
+        (404, {"details": {"kind": "secrets", "name": "a"}}, False),
+        (404, {"details": {"kind": ["secrets"], "name": 5}, "reason": "NotFound"}, False),
+        (404, "not here", False),
+        (410, status("NotFound", kind="secrets", name="a"), False),
+    ],
+)
+def test_only_the_server_itself_tells_that_just_this_is_not_there(code: int, body: Any, absent: bool) -> None:
+    assert of_status(code, body).is_absence_of("secrets", "a") is absent
+
+
+def test_a_namespace_that_is_not_there() -> None:
+    error = of_status(404, status("NotFound", kind="namespaces", name="a"))
+    assert error.translated("look").message == "can't look: there is no such namespace"

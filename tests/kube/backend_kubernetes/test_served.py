@@ -1,0 +1,71 @@
+"""The whole service on such a store: API, webhook, command line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Server
+from kubernetes_store import SCOPE, Store, some_ref
+
+from secrets_svc.core.naming import storage_name
+from secrets_svc.core.secret import SecretRef
+
+
+@pytest.fixture
+def server(store: Store, tmp_path: Path) -> Iterator[Server]:
+    settings = (
+        '[stores.cluster]\nbackend = "kubernetes"\n'
+        f'namespace = "{store.namespace}"\nkubeconfig = "{store.kubeconfig}"\n'
+        '[logging]\nlevel = "debug"\n'
+    )
+    made = Server(tmp_path / "server", settings=settings)
+    made.start()
+    yield made
+    made.stop()
+
+
+def pod_that_asks_for(name: str) -> dict[str, Any]:
+    """In the namespace that stands for shop in production."""
+    asks = {"secrets-svc.internal/request": json.dumps([{"name": name}])}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "report", "namespace": "shop-production", "annotations": asks},
+        "spec": {"containers": [{"name": "main", "image": "registry.example/report:1"}]},
+    }
+
+
+def test_from_the_command_line_to_a_pod(store: Store, server: Server, tmp_path: Path) -> None:
+    """Created, listed, asked for, edited by somebody else, asked for again, deleted; no value in any log."""
+    ref, marker = some_ref(), secrets.token_hex(12)
+    reply = server.create(ref.name, marker, project="shop", domain="production")
+    assert reply.status == 201, reply.body
+    scope = ("-p", "shop", "-d", "production")
+    listed = json.loads(server.cli("list", *scope, "-o", "json").stdout)
+    assert ref.name in {item["name"] for item in listed}
+    pod = tmp_path / "pod.json"
+    pod.write_text(json.dumps(pod_that_asks_for(ref.name)))
+    assert server.cli("check", str(pod)).stdout.startswith(b"Pod report: allowed\n")
+    edited = base64.b64encode(b"no \x00 in a variable").decode()
+    store.patch(ref, {"data": {storage_name(ref): edited}})
+    refused = server.cli("check", str(pod))
+    assert (refused.returncode, b"it holds a NUL byte" in refused.stderr) == (2, True), refused.stderr
+    assert server.cli("delete", ref.name, *scope, "--yes").returncode == 0
+    assert server.cli("get", ref.name, *scope).returncode == 3
+    assert server.call("GET", "/readyz", token=None).status == 200
+    assert marker not in server.log + server.audit_file.read_text()
+    assert base64.b64encode(marker.encode()).decode() not in server.log
+
+
+def test_a_stranger_is_told_of(store: Store, server: Server) -> None:
+    ref = SecretRef(SCOPE, "taken")
+    made = store.put(ref, {"password": b"somebody's"})
+    reply = server.create("taken", "x", project="shop", domain="production")
+    assert (reply.status, reply.json()["code"]) == (503, "unavailable")
+    assert made["metadata"]["name"] in reply.json()["detail"]
