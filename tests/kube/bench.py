@@ -6,6 +6,7 @@ count, and all of it stays on this machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import sys
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,12 @@ from installation import INJECTOR, REQUEST, Installation, Server, pod
 from kit import Cluster, Node, Pods, python
 from kit import pod as runnable
 
+from secrets_svc.core.naming import storage_name
+from secrets_svc.core.scope import Scope
+from secrets_svc.core.secret import SecretRef
+
+READER = "the-stores-own-user"
+LABELS = {"managed": "true", "project": "shop", "domain": "production"}
 ROUNDS = 9
 STORM = 1000
 SECRETS = 5
@@ -107,31 +115,80 @@ def started(pods: Pods, name: str, *, secret: str = "", annotations: dict[str, s
 
 
 def storm() -> None:
-    """Many pods at once, nothing staged yet."""
-    with installed() as installation:
-        server = installation.serve("injector")
-        installation.lead_to(server)
-        namespace = installation.namespace("shop", "production")
-        names = [installation.create(b"value-%d" % number) for number in range(SECRETS)]
-        requests = [{"name": name} for name in names]
-        before = len(injectors(installation))
-        begun = time.monotonic()
-        with ThreadPoolExecutor(THREADS) as threads:
-            answers = list(
-                threads.map(
-                    lambda number: installation.submit(namespace, pod(f"p-{number}", requests)).status,
-                    range(STORM),
-                )
-            )
-        took = time.monotonic() - begun
-        calls = Counter(injectors(installation)[before:])
+    """Many pods at once, nothing staged yet: over the local store, and over one of Kubernetes Secrets."""
     print(f"### {STORM:,} pods with {SECRETS} secrets each at once, nothing staged before\n")
-    print("| what | figure |\n|---|---|")
-    print(f"| refused | {sum(status != 201 for status in answers)} |")
-    print(f"| pods per second, the API server's work included | {STORM / took:,.0f} |")
+    print("| what | `local` | `kubernetes` |\n|---|---|---|")
+    with installed() as installation:
+        names = [installation.create(b"value-%d" % number) for number in range(SECRETS)]
+        local = weather(installation, installation.serve("injector"), names)
+    with installed() as installation:
+        installation.cluster.namespace("flyte")
+        names = [flytes_secret(installation, number) for number in range(SECRETS)]
+        config = installation.cluster.kubeconfig_for(READER, groups=["system:masters"])
+        store = f'[stores.cluster]\nbackend = "kubernetes"\nkubeconfig = "{config}"\n'
+        server = installation.serve("injector", store=store, state=installation.folder / "other")
+        remote = weather(installation, server, names)
+    for what, of_local in local.items():
+        print(f"| {what} | {of_local} | {remote[what]} |")
+    print()
+
+
+def flytes_secret(installation: Installation, number: int) -> str:
+    """A secret as Flyte's own service writes them; its name."""
+    name = f"s-{number}"
+    key = storage_name(SecretRef(Scope("flyte", "production", "shop"), name))
+    digest = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()
+    labels = {f"app.flyte.org/{part}": value for part, value in LABELS.items()}
+    body = {"metadata": {"name": digest, "labels": labels}, "stringData": {key: f"value-{number}"}}
+    installation.api("POST", "/api/v1/namespaces/flyte/secrets", body).ok()
+    return name
+
+
+def weather(installation: Installation, server: Server, names: list[str]) -> dict[str, str]:
+    """What a storm of pods does."""
+    installation.lead_to(server)
+    namespace = installation.namespace("shop", "production")
+    requests = [{"name": name} for name in names]
+    before, looked = len(injectors(installation)), len(look_ups(installation))
+    begun = time.monotonic()
+    with ThreadPoolExecutor(THREADS) as threads:
+        numbers = range(STORM)
+        answers = list(
+            threads.map(lambda n: installation.submit(namespace, pod(f"p-{n}", requests)).status, numbers)
+        )
+    took = time.monotonic() - begun
+    calls = Counter(injectors(installation)[before:])
+    looks = look_ups(installation)[looked:]
     writes = calls["create secrets"] + calls["patch leases"]
-    print(f"| staged writes per distinct version (2 is the least) | {writes / SECRETS:.1f} |")
-    print(f"| all calls of the injector to the API server meanwhile | {sum(calls.values())} |\n")
+    latency = statistics.median(seconds for _, seconds in looks) if looks else 0.0
+    most = max(Counter(name for name, _ in looks).values(), default=0)
+    return {
+        "refused": str(sum(status != 201 for status in answers)),
+        "pods per second, the API server's work included": f"{STORM / took:,.0f}",
+        "staged writes per distinct version (2 is the least)": f"{writes / SECRETS:.1f}",
+        "all calls of the injector's identity meanwhile": str(sum(calls.values())),
+        "most look-ups of one name and scope in the store": str(most) if looks else "inline",
+        "duration ÷ latency of a look-up, + 2": f"{took / latency + 2:,.0f}" if looks else "",
+    }
+
+
+def look_ups(installation: Installation) -> list[tuple[str, float]]:
+    """Which Secrets the store's own user asked for so far, and how many seconds each took."""
+    events = [
+        event
+        for event in installation.cluster.audit()
+        if event["user"].get("username") == READER
+        and event["stage"] == "ResponseComplete"
+        and event.get("objectRef", {}).get("resource") == "secrets"
+    ]
+    return [(event["objectRef"].get("name", ""), _seconds(event)) for event in events]
+
+
+def _seconds(event: dict[str, Any]) -> float:
+    began, ended = (
+        datetime.fromisoformat(event[field]) for field in ("requestReceivedTimestamp", "stageTimestamp")
+    )
+    return (ended - began).total_seconds()
 
 
 def injectors(installation: Installation) -> list[str]:
