@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kit import until
 from kubernetes_store import SCOPE, Store, create, delete, encoded, some_ref, update
 
 from secrets_svc.backends.kubernetes.names import KEY_OBJECT
@@ -74,7 +75,7 @@ def test_no_answer_to_the_writer_holds_a_value(
     store.patch(ref, {"metadata": {"finalizers": ["example.org/keeps"]}})
     delete(writer, ref)  # which is answered with the object, as it doesn't go
     store.patch(ref, {"metadata": {"finalizers": None}})
-    assert len(recording.answers) > 20
+    assert {path.split()[0] for path, _ in recording.answers} == {"GET", "POST", "PATCH", "DELETE"}
     shown = repr(recording.answers)
     assert VALUE.decode() not in shown
     assert base64.b64encode(VALUE).decode()[:-4] not in shown
@@ -120,8 +121,6 @@ def test_whoever_may_write_may_read(store: Store) -> None:
             as_user="changes-only",
             content_type="application/merge-patch+json",
         )
-
-    from kit import until
 
     until(lambda: patched().status == 200, what="the right to patch")
     assert patched().ok()["data"] == encoded({storage_name(ref): VALUE})
