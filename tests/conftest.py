@@ -4,5 +4,7 @@ from __future__ import annotations
 
 import signal
 
-# Who starts us in the background may have had interrupts ignored, and so would every process of ours.
+# Who starts us in the background may have had these ignored, and so would every process of ours: a shell
+# can not even trap what it finds ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
