@@ -62,7 +62,10 @@ def build_injector(settings: Settings, *, store: Store, audit: AuditSink, metric
             deadline=wanted.deadline,
         )
         routes = InjectorRoutes(
-            handler=handler, ready=lambda: where.ready() and reading.is_answering(), metrics=metrics.text
+            handler=handler,
+            ready=lambda: where.ready() and reading.is_answering(),
+            metrics=metrics.text,
+            certified_only=wanted.client_ca is not None,
         )
         return Injector(routes, undo.pop_all().close)
 
@@ -109,5 +112,5 @@ def _cluster_proofs(wanted: ClusterSettings, organization: str, namespaces: Name
     if wanted.namespace_template is not None:
         proofs.append(NamespaceTemplate(organization, wanted.namespace_template, wanted.domains))
     if wanted.creators:
-        proofs.append(Creator(organization, wanted.creators))
+        proofs.append(Creator(organization, {each.username: each.namespaces for each in wanted.creators}))
     return proofs

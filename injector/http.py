@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _REASONS = {
     200: b"OK",
     400: b"Bad Request",
+    403: b"Forbidden",
     404: b"Not Found",
     408: b"Request Timeout",
     413: b"Content Too Large",
@@ -50,12 +51,16 @@ class Response:
 
 @dataclass(slots=True)
 class Request:
-    """A request, whole. :param path: without the query."""
+    """A request, whole.
+
+    :param path: without the query. :param certified: whether the caller has shown a certificate that holds.
+    """
 
     method: bytes
     path: bytes
     body: bytes
     keep_alive: bool
+    certified: bool = False
 
 
 Answer = Response | Awaitable[Response]
@@ -158,6 +163,7 @@ class HttpProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None
+        self._certified = False
         self._waiting: deque[Request] = deque()
         self._busy = False
         self._task: asyncio.Task[None] | None = None
@@ -175,6 +181,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See :class:`asyncio.Protocol`."""
         self._transport = transport
+        self._certified = bool(transport.get_extra_info("peercert"))
         self._connections.add(self)
         self._expect_by(self._limits.first)
         self._watch = self._loop.call_later(self._limits.first, self._look)
@@ -250,7 +257,8 @@ class HttpProtocol(asyncio.Protocol):
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         path = self._path.partition(b"?")[0]
-        self._waiting.append(Request(self._parser.get_method(), path, body, self._parser.should_keep_alive()))
+        keep_alive = self._parser.should_keep_alive()
+        self._waiting.append(Request(self._parser.get_method(), path, body, keep_alive, self._certified))
         self._receiving = False
         self._due = float("inf")
         self._go_on()

@@ -159,23 +159,28 @@ _COPIERS = ("kuberay", "spark-operator", "training-operator", "mpi-operator")
 class Creator:
     """A workflow engine's service account, which sets the labels of its pods itself. Needs guard G1.
 
-    :param usernames: of service accounts, ``system:serviceaccount:NAMESPACE:NAME``.
+    Its word counts in the namespaces of its own pods only. So whoever speaks to the webhook in its name, past
+    the API server, gets nothing staged in a namespace of theirs.
+
+    :param namespaces: by username, ``system:serviceaccount:NAMESPACE:NAME``.
     :raises InvalidArgument: one of them makes pods of what users write.
     """
 
     name = "creator"
 
-    def __init__(self, organization: str, usernames: Sequence[str]) -> None:
-        for username in usernames:
+    def __init__(self, organization: str, namespaces: Mapping[str, Iterable[str]]) -> None:
+        for username in namespaces:
             _check_creator(username)
         self._organization = organization
-        self._usernames = frozenset(usernames)
+        self._namespaces = {username: frozenset(names) for username, names in namespaces.items()}
 
     def prove(self, claim: Claim, *, namespace: str, username: str) -> Scope:
         """See :class:`Proof`."""
-        del namespace
-        if username not in self._usernames:
+        known = self._namespaces.get(username)
+        if known is None:
             raise PermissionDenied(f"{shown(username)} is not one of the configured creators")
+        if namespace not in known:
+            raise PermissionDenied(f"{shown(username)} is no creator for namespace {shown(namespace)}")
         if claim.project is None and claim.domain is None:
             raise PermissionDenied("the pod claims neither a project nor a domain")
         return Scope(self._organization, claim.domain, claim.project)

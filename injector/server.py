@@ -18,6 +18,9 @@ MUTATE = "/mutate"
 _MUTATE = MUTATE.encode()
 _JSON = b"application/json"
 _OK = Response(200, TEXT, b"ok\n")
+_STRANGER = Response(
+    403, TEXT, b"unauthenticated: reviews are taken with a certificate of injector.client_ca only\n"
+)
 #: Seconds that a TLS handshake may take.
 _HANDSHAKE = 10.0
 
@@ -26,24 +29,36 @@ class InjectorRoutes:
     """Which path is answered how.
 
     :param ready: whether admissions can be answered. :param metrics: the text for ``/metrics``.
+    :param certified_only: take reviews from callers with a verified certificate only.
     """
 
     def __init__(
-        self, *, handler: AdmissionHandler, ready: Callable[[], bool], metrics: Callable[[], bytes]
+        self,
+        *,
+        handler: AdmissionHandler,
+        ready: Callable[[], bool],
+        metrics: Callable[[], bytes],
+        certified_only: bool = False,
     ) -> None:
         self._handler = handler
         self._ready = ready
         self._metrics = metrics
+        self._certified_only = certified_only
         self._metrics_at = -1.0
         self._metrics_known = b""
 
     def __call__(self, requests: Sequence[Request]) -> list[Answer]:
         """See :data:`injector.http.Respond`."""
-        reviews = [each.body for each in requests if _is_review(each)]
+        reviews = [each.body for each in requests if self._takes(each)]
         answers = iter(self._handler.answer(reviews) if reviews else ())
-        return [_response(next(answers)) if _is_review(each) else self._other(each) for each in requests]
+        return [_response(next(answers)) if self._takes(each) else self._other(each) for each in requests]
+
+    def _takes(self, request: Request) -> bool:
+        return _is_review(request) and (request.certified or not self._certified_only)
 
     def _other(self, request: Request) -> Response:
+        if _is_review(request):
+            return _STRANGER
         return self._probe(request.path) if request.method == b"GET" else _nothing_here()
 
     def _probe(self, path: bytes) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import ssl
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,12 +17,13 @@ import uvloop
 from cli.namespaces import remember_namespaces
 from cli.serving.readiness import brought_certificate, refuse_clear_text
 from cli.serving.sockets import ApiServer, bind, is_loopback, reachable_at, serve_together
+from cli.serving.webhook_tls import renewing, webhook_certificate, webhook_context
 from injector.compose import build_injector
 from injector.requests import Claim
 from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import SecretsError
-from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, TLS_FOLDER, hold_state
-from secrets_svc.runtime.certificates import CertificateFiles, own_certificates
+from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, hold_state
+from secrets_svc.runtime.certificates import CertificateFiles
 from secrets_svc.runtime.composition import build_service
 from secrets_svc.runtime.hardening import harden_process, raise_file_limit
 from secrets_svc.runtime.settings import NamespaceSettings, Settings
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 #: So that a first try needs no settings. It proves nothing to a cluster: there is none behind this.
 EXAMPLE_NAMESPACES = {"shop-production": NamespaceSettings(project="shop", domain="production")}
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +68,12 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
         api_socket = undo.enter_context(bound(settings.server.listen, "server.listen"))
         injector_socket = undo.enter_context(bound(settings.injector.listen, "injector.listen"))
         api_certificate = _api_certificate(settings, api_socket)
-        certificate = injector_certificate(settings, state)
+        certificate = webhook_certificate(settings, state)
         idle = settings.server.idle_timeout
         api_server = ApiServer(
             service.app, certificate=api_certificate, idle_timeout=idle, keep_alive=ceil(idle)
         )
-        context = certificate.context()
+        context = webhook_context(settings, certificate)
         webhook = WebhookServer(injector.routes, context=context)
         running = Running(
             endpoint=f"{'https' if api_certificate else 'http'}://{reachable_at(api_socket)}",
@@ -111,24 +110,6 @@ def _api_certificate(settings: Settings, listener: socket.socket) -> Certificate
     certificate = brought_certificate(settings.server.tls_cert, settings.server.tls_key, "server")
     refuse_clear_text(certificate, loopback=is_loopback(listener))
     return certificate
-
-
-def injector_certificate(settings: Settings, state: Path) -> CertificateFiles:
-    """The webhook's: brought by the operator, or our own in the state folder."""
-    brought = brought_certificate(settings.injector.tls_cert, settings.injector.tls_key, "injector")
-    return brought or own_certificates(state / TLS_FOLDER, _LOOPBACK)
-
-
-def renewing(settings: Settings, state: Path, context: ssl.SSLContext) -> Callable[[], None]:
-    """Loads the webhook's certificate anew: it may have been exchanged, or be ours and old."""
-
-    def renew() -> None:
-        try:
-            injector_certificate(settings, state).load_into(context)
-        except SecretsError as error:
-            log.error("the webhook's certificate can't be looked after: %s", error.message)
-
-    return renew
 
 
 def _renew_api(settings: Settings, server: ApiServer) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import uvloop
 
-from cli.serving.all import bound, injector_certificate, log_to_stderr, renewing
+from cli.serving.all import bound, log_to_stderr
 from cli.serving.sockets import address_of, serve_together
+from cli.serving.webhook_tls import renewing, webhook_certificate, webhook_context
 from injector.compose import build_injector
 from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import InvalidArgument
@@ -54,8 +55,8 @@ def serve_injector(settings: Settings, state: Path, *, announce: Callable[[Runni
         undo.callback(audit_file.close)
         store = configured_store(settings, state)
         listener = undo.enter_context(bound(settings.injector.listen, "injector.listen"))
-        certificate = injector_certificate(settings, state)
-        context = certificate.context()
+        certificate = webhook_certificate(settings, state)
+        context = webhook_context(settings, certificate)
         injector = build_injector(
             settings, store=store, audit=CountingSink(audit_file, metrics), metrics=metrics
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 from cli.serving.sockets import bind, is_loopback
@@ -19,6 +20,8 @@ def check_start(settings: Settings, state: Path) -> None:
     """
     certificate = brought_certificate(settings.server.tls_cert, settings.server.tls_key, "server")
     brought_certificate(settings.injector.tls_cert, settings.injector.tls_key, "injector")
+    if settings.injector.client_ca is not None:
+        check_client_ca(settings.injector.client_ca, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     refuse_clear_text(certificate, loopback=_is_loopback_address(settings.server.listen))
     for index, entry in enumerate(settings.authentication.tokens):
         read_token(entry.token_file, f"authentication.tokens[{index}].token_file")
@@ -47,6 +50,19 @@ def refuse_clear_text(certificate: CertificateFiles | None, *, loopback: bool) -
             "server.listen: beyond loopback tokens would cross the network in clear: "
             "set server.tls_cert and server.tls_key"
         )
+
+
+def check_client_ca(file: Path, context: ssl.SSLContext) -> None:
+    """Have ``context`` trust the authorities in ``file``.
+
+    :raises InvalidArgument: there are none in it.
+    """
+    try:
+        context.load_verify_locations(cafile=file)
+    except OSError:  # ssl.SSLError is one
+        raise InvalidArgument(
+            f"injector.client_ca: {file} is no readable PEM file with certificates"
+        ) from None
 
 
 def brought_certificate(cert: Path | None, key: Path | None, group: str) -> CertificateFiles | None:

@@ -151,6 +151,17 @@ class NamespaceSettings(Group):
         return self
 
 
+class CreatorSettings(Group):
+    """A workflow engine whose word is taken for the scope of the pods it makes."""
+
+    username: str = Field(
+        description="Of its service account, system:serviceaccount:NAMESPACE:NAME. Guard G1 names it too."
+    )
+    namespaces: tuple[Label, ...] = Field(
+        min_length=1, description="Where it makes its pods. Elsewhere its word counts for nothing."
+    )
+
+
 class ClusterSettings(Group):
     """The cluster whose pods the webhook serves. Without this table nothing is staged anywhere."""
 
@@ -182,11 +193,18 @@ class ClusterSettings(Group):
         "tenants can't make namespaces.",
     )
     domains: tuple[Label, ...] = Field((), description="All domains there are, for namespace_template.")
-    creators: tuple[str, ...] = Field(
+    creators: tuple[CreatorSettings, ...] = Field(
         (),
-        description="Proof by creator: usernames of workflow engines' service accounts, "
-        "system:serviceaccount:NAMESPACE:NAME, that set the labels of their pods themselves. Needs guard G1.",
+        description="Proof by creator: workflow engines that set the labels of their pods themselves. Needs "
+        "guard G1.",
     )
+
+    @model_validator(mode="after")
+    def _names_creators_once(self) -> Self:
+        names = [each.username for each in self.creators]
+        if len(set(names)) < len(names):
+            raise ValueError("creators: one username is there twice; give it all its namespaces in one entry")
+        return self
 
 
 class InjectorSettings(Group):
@@ -197,6 +215,12 @@ class InjectorSettings(Group):
         None, description="PEM file with the certificate chain; without it one is made in the state folder."
     )
     tls_key: AbsolutePath | None = Field(None, description="PEM file with its private key, mode 0600.")
+    client_ca: AbsolutePath | None = Field(
+        None,
+        description="PEM file with the CA of the certificate that the API server shows to webhooks. With it, "
+        "reviews of anybody else are refused; probes and metrics are for all. A CA for this alone: whoever "
+        "has a certificate of it is believed.",
+    )
     deadline: float = Field(
         5.0,
         gt=0,

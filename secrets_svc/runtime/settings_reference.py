@@ -61,6 +61,8 @@ def _nested(path: str, annotation: Any) -> Iterator[str]:
         form = forms.get(get_origin(annotation), f"[{path}]")
         yield f"### {form}\n\n{_first_line(model)}\n"
         yield from _table(model, "")
+        for inner_name, inner in model.model_fields.items():
+            yield from _nested(f"{path}.{inner_name}", inner.annotation)
 
 
 def _table(model: type[BaseModel], prefix: str) -> Iterator[str]:

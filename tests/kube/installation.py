@@ -63,12 +63,23 @@ class Server:
         assert self.process.poll() is None, self.log.read_text()
         return any(line.startswith("ready;") for line in self._lines())
 
-    def admissions(self) -> int:
-        """How many it has decided so far."""
+    def ask(self, path: str, body: bytes | None = None) -> bytes:
+        """Speak to it past the API server."""
         address = self.url.removeprefix("https://").partition("/")[0]
         trust = ssl.create_default_context(cafile=str(self.ca))
-        with urllib.request.urlopen(f"https://{address}/metrics", context=trust, timeout=10) as answer:
-            text = answer.read().decode()
+        with urllib.request.urlopen(f"https://{address}{path}", body, context=trust, timeout=10) as answer:
+            text: bytes = answer.read()
+        return text
+
+    def review(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Its answer to an AdmissionReview that the API server didn't send."""
+        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+        answer: dict[str, Any] = json.loads(self.ask("/mutate", json.dumps(review).encode()))["response"]
+        return answer
+
+    def admissions(self) -> int:
+        """How many it has decided so far."""
+        text = self.ask("/metrics").decode()
         counts = [
             line for line in text.splitlines() if line.startswith('secrets_svc_events_total{action="admit"')
         ]
@@ -127,20 +138,23 @@ class Installation:
         kubeconfig: Path | None = None,
         store: str = "",
         state: Path | None = None,
+        injector: str = "",
         **cluster: Any,
     ) -> Server:
         """Start a server; it ends with the installation at the latest.
 
         :param role: ``all`` or ``injector``. :param cluster: further settings of [injector.cluster].
         :param store: TOML that configures one, instead of the local one. :param state: another state folder.
+        :param injector: further lines of [injector].
         """
         config = kubeconfig or self.injectors_kubeconfig()
         values = {"installation_key": str(self.key), "kubeconfig": str(config), **cluster}
-        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
         settings = self.folder / f"settings-{uuid.uuid4().hex}.toml"
         settings.write_text(
             '[server]\nlisten = "127.0.0.1:0"\n[logging]\nlevel = "debug"\n'
-            '[injector]\nlisten = "127.0.0.1:0"\n[injector.cluster]\n' + "\n".join(lines) + "\n" + store
+            f'[injector]\nlisten = "127.0.0.1:0"\n{injector}\n'
+            "[injector.cluster]\n" + "\n".join(lines) + "\n" + store
         )
         log = settings.with_suffix(".log")
         server = Server(role, settings, state or self.state, self.environment, log)
@@ -210,6 +224,10 @@ class Installation:
         )
         return f"system:serviceaccount:{subject}"
 
+    def merge(self, path: str, patch: dict[str, Any], **who: Any) -> Any:
+        """The API server's answer to a merge patch."""
+        return self.api("PATCH", path, patch, content_type="application/merge-patch+json", **who)
+
     def submit(self, namespace: str, body: dict[str, Any], *, query: str = "", **who: Any) -> Any:
         """The API server's answer to a pod."""
         return self.api("POST", f"/api/v1/namespaces/{namespace}/pods{query}", body, **who)
@@ -260,6 +278,12 @@ class Installation:
             for verb, ref in refs
             if ref.get("name") != "secrets-svc-janitor"  # the election goes on by itself
         ]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + "}"
+    return "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
 def pod(name: str, requests: object, **spec: Any) -> dict[str, Any]:

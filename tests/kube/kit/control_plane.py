@@ -14,6 +14,8 @@ from .layout import ADMIN, BRIDGE_ADDRESS, NODE_NAME, SERVICE_ADDRESS, SERVICE_R
 
 _ISSUER = "https://kubernetes.default.svc.cluster.local"
 _KUBELET_ADMINS = "secrets-svc:kubelet-api-admins"
+#: The authority of the certificate that the API server shows to webhooks, and of nothing else.
+WEBHOOK_CALLERS = "webhook-callers-ca"
 
 #: Pods in full, everything else, Secrets and tokens above all, without content.
 AUDIT_POLICY: Mapping[str, Any] = {
@@ -50,6 +52,7 @@ def issue_certificates(layout: Layout) -> None:
     ca.issue("node", f"system:node:{NODE_NAME}", groups=["system:nodes"], hosts=[NODE_NAME, BRIDGE_ADDRESS])
     ca.signing_pair("tokens")
     Authority(layout.pki, "front-proxy-ca").issue("front-proxy", "front-proxy")
+    Authority(layout.pki, WEBHOOK_CALLERS).issue("webhook-caller", "kube-apiserver")
 
 
 def write_files(layout: Layout, audit_policy: Mapping[str, Any]) -> None:
@@ -63,6 +66,28 @@ def write_files(layout: Layout, audit_policy: Mapping[str, Any]) -> None:
     }
     _encryption_file(layout).write_text(json.dumps(encryption))
     _audit_policy_file(layout).write_text(json.dumps(audit_policy))
+    _write_admission_files(layout)
+
+
+def _write_admission_files(layout: Layout) -> None:
+    """Who the API server is to webhooks, any of them."""
+    pair = layout.pair("webhook-caller")
+    user = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
+    caller = layout.folder / "webhook-caller.kubeconfig"
+    caller.write_text(
+        json.dumps({"apiVersion": "v1", "kind": "Config", "users": [{"name": "*", "user": user}]})
+    )
+    webhooks = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "WebhookAdmissionConfiguration",
+        "kubeConfigFile": str(caller),
+    }
+    plugins = [
+        {"name": name, "configuration": webhooks}
+        for name in ("MutatingAdmissionWebhook", "ValidatingAdmissionWebhook")
+    ]
+    whole = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": plugins}
+    _admission_file(layout).write_text(json.dumps(whole))
 
 
 def etcd(layout: Layout) -> list[str]:
@@ -91,6 +116,7 @@ def api_server(layout: Layout) -> list[str]:
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        f"--admission-control-config-file={_admission_file(layout)}",
         "--anonymous-auth=false",
         "--allow-privileged=true",
         f"--client-ca-file={layout.ca_file}",
@@ -165,6 +191,10 @@ def _component(kubeconfig: Path, port: int) -> list[str]:
 
 def _encryption_file(layout: Layout) -> Path:
     return layout.folder / "encryption.json"
+
+
+def _admission_file(layout: Layout) -> Path:
+    return layout.folder / "admission.json"
 
 
 def _audit_policy_file(layout: Layout) -> Path:

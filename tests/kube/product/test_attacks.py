@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -44,21 +45,29 @@ def test_labels_of_another_project_are_no_proof(
     assert installation.leases(namespace) == []
 
 
-@pytest.mark.parametrize("kind", ["deployments", "jobs"])
+def workload(kind: str, template: dict[str, Any]) -> dict[str, Any]:
+    if kind == "deployments":
+        return {"template": template, "selector": {"matchLabels": {"app": "a"}}}
+    template["spec"]["restartPolicy"] = "Never"
+    if kind == "jobs":
+        return {"template": template}
+    return {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": template}}}
+
+
+@pytest.mark.parametrize("kind", ["deployments", "jobs", "cronjobs"])
 def test_nor_are_they_through_a_controller(installation: Installation, kind: str) -> None:
     name = installation.create(b"x")
     namespace = installation.namespace("mail", "production")
     tenant = installation.tenant(namespace)
     made = claiming(pod("ignored", [{"name": name}]), **LABELS, app="a")
-    template = {"metadata": made["metadata"], "spec": made["spec"]}
+    spec = workload(kind, {"metadata": made["metadata"], "spec": made["spec"]})
     version = "apps/v1" if kind == "deployments" else "batch/v1"
-    spec: dict[str, Any] = {"template": template}
-    if kind == "jobs":
-        template["spec"]["restartPolicy"] = "Never"
-    else:
-        spec["selector"] = {"matchLabels": {"app": "a"}}
     body = {"metadata": {"name": "a"}, "spec": spec}
     installation.api("POST", f"/apis/{version}/namespaces/{namespace}/{kind}", body, as_user=tenant).ok()
+    if kind == "cronjobs":
+        installation.cluster.kubectl(
+            "create", "job", "--from=cronjob/a", "now", "-n", namespace, f"--as={tenant}"
+        )
     events = f"/api/v1/namespaces/{namespace}/events"
     message = until(
         lambda: [
@@ -254,26 +263,41 @@ def test_a_tenant_can_not_prepare_what_will_be_staged(installation: Installation
 # -- engines (proof by creator)
 
 
-def test_guard_1_keeps_an_engine_from_lending_its_account(installation: Installation) -> None:
-    namespace = installation.namespace()
-    engine = installation.tenant(namespace)
-    account = engine.rpartition(":")[2]
-    data = {"data": {"usernames": f"system:serviceaccount:x:y\n{engine}"}}
-    path = f"/api/v1/namespaces/{SYSTEM}/configmaps/secrets-svc-creators"
-    installation.api("PATCH", path, data, content_type="application/merge-patch+json").ok()
-    try:
-        own = pod("own", None, serviceAccountName=account)
+GUARD_1 = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/secrets-svc-guard-1-creators"
 
-        def is_refused() -> bool:
+
+def list_engines(installation: Installation, usernames: list[str]) -> None:
+    variables = installation.api("GET", GUARD_1).ok()["spec"]["variables"]
+    [entry] = [each for each in variables if each["name"] == "engines"]
+    entry["expression"] = json.dumps(usernames)
+    installation.merge(GUARD_1, {"spec": {"variables": variables}}).ok()
+
+
+@pytest.fixture
+def engines(installation: Installation) -> Iterator[tuple[str, str]]:
+    """Two engines of one namespace, on guard 1's list."""
+    namespace = installation.namespace()
+    pair = (installation.tenant(namespace), installation.tenant(namespace))
+    list_engines(installation, list(pair))
+    yield pair
+    list_engines(installation, [])
+
+
+def test_guard_1_keeps_an_engine_from_lending_its_account(
+    installation: Installation, engines: tuple[str, str]
+) -> None:
+    one, other = engines
+    namespace = one.split(":")[2]
+    for engine, account in ((one, one), (one, other), (other, one), (other, other)):
+        own = pod("own", None, serviceAccountName=account.rpartition(":")[2])
+
+        def is_refused(engine: str = engine, own: dict[str, Any] = own) -> bool:
             answer = installation.submit(namespace, own, query="?dryRun=All", as_user=engine)
             return answer.status == 403 and "guard 1" in answer.body["message"]
 
         until(is_refused, what="the policy to follow its list")
-        installation.admitted(namespace, pod("other", None), as_user=engine)
-        installation.admitted(namespace, pod("by-admin", None, serviceAccountName=account))
-    finally:
-        data = {"data": {"usernames": ""}}
-        installation.api("PATCH", path, data, content_type="application/merge-patch+json").ok()
+    installation.admitted(namespace, pod("other", None), as_user=one)
+    installation.admitted(namespace, pod("by-admin", None, serviceAccountName=one.rpartition(":")[2]))
 
 
 # -- our own token

@@ -100,7 +100,7 @@ def renew(installation: Installation, lease: dict[str, Any]) -> None:
     meta = lease["metadata"]
     path = f"/apis/coordination.k8s.io/v1/namespaces/{meta['namespace']}/leases/{meta['name']}"
     patch = {"spec": {"renewTime": now}}
-    installation.api("PATCH", path, patch, content_type="application/merge-patch+json").ok()
+    installation.merge(path, patch).ok()
 
 
 def test_restarts_get_what_the_pod_was_admitted_with(

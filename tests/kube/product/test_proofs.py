@@ -34,7 +34,7 @@ def templated(installation: Installation, engine: str) -> Iterator[Server]:
         namespace_labels=False,
         namespace_template="{project}-{domain}",
         domains=["production", "staging"],
-        creators=[engine],
+        creators=[{"username": engine, "namespaces": [engine.split(":")[2]]}],
     )
     installation.lead_to(server)
     yield server
@@ -45,7 +45,7 @@ def templated(installation: Installation, engine: str) -> Iterator[Server]:
 
 def change(installation: Installation, validations: list[Any]) -> None:
     patch = {"spec": {"validations": validations}}
-    installation.api("PATCH", POLICY, patch, content_type="application/merge-patch+json").ok()
+    installation.merge(POLICY, patch).ok()
 
 
 def claiming(name: str, **labels: str) -> dict[str, Any]:
@@ -106,6 +106,31 @@ def test_an_engines_word_is_taken_and_nobody_elses(
     assert "is not one of the configured creators" in message
 
 
+def test_and_elsewhere_it_counts_for_nothing(
+    installation: Installation, templated: Server, engine: str
+) -> None:
+    """Nor does it help to speak to the webhook in the engine's name, past the API server."""
+    name = installation.create(b"x")
+    namespace = installation.namespace("mail", "production")
+    tenant = installation.tenant(namespace)
+    body = claiming(name, **LABELS)
+    request = {
+        "uid": "u",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "namespace": namespace,
+        "operation": "CREATE",
+        "userInfo": {"username": engine},
+        "object": body,
+    }
+    answer = templated.review(request)
+    assert answer["allowed"] is False
+    assert "is no creator for namespace" in answer["status"]["message"]
+    assert (
+        installation.api("GET", f"/api/v1/namespaces/{namespace}/secrets", as_user=tenant).ok()["items"] == []
+    )
+    assert installation.leases(namespace) == []
+
+
 STOPS = {
     "no cluster": ("", "injector.cluster: there is no such table"),
     "an ambiguous template": (
@@ -114,8 +139,12 @@ STOPS = {
     ),
     "a template without domains": ('namespace_template = "{project}-{domain}"', "needs the list of domains"),
     "a controller as creator": (
-        'creators = ["system:serviceaccount:kube-system:job-controller"]',
+        'creators = [{username = "system:serviceaccount:kube-system:job-controller", namespaces = ["a"]}]',
         "their labels prove nothing",
+    ),
+    "a creator of no namespace": (
+        'creators = [{username = "system:serviceaccount:flyte:engine", namespaces = []}]',
+        "injector.cluster.creators",
     ),
     "a misspelt field": ("namespace_lables = true", "injector.cluster.namespace_lables"),
     "a short lease": ("lease_duration = 60", "injector.cluster.lease_duration"),

@@ -130,4 +130,4 @@ def test_a_terminating_namespace_is_told_as_one(installation: Installation, shop
     finally:
         patch = {"metadata": {"finalizers": None}}
         path = f"/api/v1/namespaces/{shop}/configmaps/held"
-        installation.api("PATCH", path, patch, content_type="application/merge-patch+json").ok()
+        installation.merge(path, patch).ok()

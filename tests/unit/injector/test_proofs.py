@@ -226,19 +226,26 @@ ENGINE = "system:serviceaccount:flyte:flytepropeller"
 
 
 def test_a_creators_word_is_taken_for_what_it_says() -> None:
-    proof = Creator("flyte", [ENGINE])
-    assert proof.prove(Claim("shop", "production"), namespace="any", username=ENGINE) == SHOP
-    assert proof.prove(Claim("shop"), namespace="any", username=ENGINE) == Scope("flyte", project="shop")
+    proof = Creator("flyte", {ENGINE: ["tasks", "flyte"]})
+    assert proof.prove(Claim("shop", "production"), namespace="tasks", username=ENGINE) == SHOP
+    assert proof.prove(Claim("shop"), namespace="flyte", username=ENGINE) == Scope("flyte", project="shop")
     with pytest.raises(PermissionDenied, match="neither a project nor a domain"):
-        proof.prove(Claim(), namespace="any", username=ENGINE)
+        proof.prove(Claim(), namespace="tasks", username=ENGINE)
+
+
+def test_but_only_where_it_makes_its_pods() -> None:
+    proof = Creator("flyte", {ENGINE: ["tasks"], ENGINE + "-2": ["others"]})
+    with pytest.raises(PermissionDenied, match='no creator for namespace "others"'):
+        proof.prove(Claim("shop", "production"), namespace="others", username=ENGINE)
 
 
 @pytest.mark.parametrize(
     "username", ["alice", "", ENGINE + "x", "system:serviceaccount:other:flytepropeller"]
 )
 def test_nobody_elses_word_is(username: str) -> None:
+    proof = Creator("flyte", {ENGINE: ["tasks"]})
     with pytest.raises(PermissionDenied, match="not one of the configured creators"):
-        Creator("flyte", [ENGINE]).prove(Claim("shop", "production"), namespace="any", username=username)
+        proof.prove(Claim("shop", "production"), namespace="tasks", username=username)
 
 
 @pytest.mark.parametrize(
@@ -255,4 +262,4 @@ def test_nobody_elses_word_is(username: str) -> None:
 )
 def test_who_makes_pods_of_users_templates_stops_the_start(username: str) -> None:
     with pytest.raises(InvalidArgument, match="creator"):
-        Creator("flyte", [username])
+        Creator("flyte", {username: ["tasks"]})
