@@ -38,20 +38,23 @@ def chosen_state(settings_file: Path | None, state: Path | None, context: str | 
 def maintained_store(
     settings_file: Path | None, state: Path | None, *, is_there: bool = True
 ) -> tuple[Store, Maintainable]:
-    """The configured store, which must be one that lies in files of ours.
+    """The configured store that lies in files of ours.
 
     :param is_there: its state folder must be there.
-    :raises Unsupported: it is another service's. :raises NotFound: there is no such folder.
+    :raises Unsupported: there is none. :raises NotFound: there is no such folder.
     """
     from secrets_svc.core.maintenance import Maintainable
     from secrets_svc.runtime.hardening import harden_process
     from secrets_svc.runtime.settings_source import load_settings
-    from secrets_svc.runtime.stores import configured_store
+    from secrets_svc.runtime.stores import configured_stores
 
     harden_process()
-    store = configured_store(load_settings(settings_file, os.environ), chosen_state(settings_file, state))
-    if not isinstance(store.backend, Maintainable):
-        raise Unsupported(f'store "{store.name}" is looked after by its own service, not from here')
-    if is_there and not store.state.is_dir():
-        raise NotFound(f"there is no state folder {store.state}: say which with --state")
-    return store, store.backend
+    state = chosen_state(settings_file, state)
+    stores = configured_stores(load_settings(settings_file, os.environ), state).by_name.values()
+    for store in stores:
+        if isinstance(store.backend, Maintainable):
+            if is_there and not store.state.is_dir():
+                raise NotFound(f"there is no state folder {store.state}: say which with --state")
+            return store, store.backend
+    names = ", ".join(f'"{store.name}"' for store in stores)
+    raise Unsupported(f"store {names} is looked after by its own service, not from here")

@@ -15,10 +15,11 @@ from injector.server import InjectorRoutes
 from injector.trust import Namespaces, Proof
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.scope import Scope
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
 from secrets_svc.runtime.settings import ClusterSettings, Settings
-from secrets_svc.runtime.stores import Store
+from secrets_svc.runtime.stores import Stores
 
 #: Bytes of an installation's key.
 MIN_KEY = 32
@@ -42,17 +43,17 @@ class _Surroundings:
     close: Callable[[], None]
 
 
-def build_injector(settings: Settings, *, store: Store, audit: AuditSink, metrics: Metrics) -> Injector:
+def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metrics: Metrics) -> Injector:
     """The injector: for the cluster that the settings name, or without one, staging in memory.
 
-    :param store: where values are. :param audit: gets one event a decision.
+    :param stores: where values are. :param audit: gets one event a decision.
     :raises InvalidArgument: the settings make no sense.
     """
     wanted = settings.injector
     with ExitStack() as undo:
-        reading = store.open_reading(deadline=wanted.deadline * 0.8, max_staleness=wanted.max_staleness)
+        reading = stores.open_reading(deadline=wanted.deadline * 0.8, max_staleness=wanted.max_staleness)
         undo.callback(reading.close)
-        where = _laptop(store) if wanted.cluster is None else _cluster(settings, wanted.cluster, store)
+        where = _laptop() if wanted.cluster is None else _cluster(settings, wanted.cluster, reading.store_of)
         undo.callback(where.close)
         handler = AdmissionHandler(
             reading=reading,
@@ -61,10 +62,12 @@ def build_injector(settings: Settings, *, store: Store, audit: AuditSink, metric
             audit=audit,
             deadline=wanted.deadline,
         )
+        metrics.watch_stores("reader", reading.states)
         routes = InjectorRoutes(
             handler=handler,
             ready=lambda: where.ready() and reading.is_answering(),
             metrics=metrics.text,
+            states=reading.states,
             certified_only=wanted.client_ca is not None,
         )
         return Injector(routes, undo.pop_all().close)
@@ -76,17 +79,17 @@ def _namespace_map(settings: Settings) -> list[Proof]:
     return [NamespaceMap(settings.organization.name, known)] if known else []
 
 
-def _laptop(store: Store) -> _Surroundings:
-    return _Surroundings([], InMemoryStaging(store=store.name), lambda: True, lambda: None)
+def _laptop() -> _Surroundings:
+    return _Surroundings([], InMemoryStaging(), lambda: True, lambda: None)
 
 
-def _cluster(settings: Settings, wanted: ClusterSettings, store: Store) -> _Surroundings:
+def _cluster(settings: Settings, wanted: ClusterSettings, store_of: Callable[[Scope], str]) -> _Surroundings:
     from injector.k8s.cluster import Cluster
     from secrets_svc.kube.api import connect
 
     cluster = Cluster(
         connect(wanted.kubeconfig, context=wanted.context),
-        store=store.name,
+        store_of=store_of,
         key=_installation_key(wanted),
         namespace=wanted.namespace,
         call_timeout=settings.injector.deadline * 0.8,

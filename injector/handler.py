@@ -229,7 +229,7 @@ class AdmissionHandler:
         key = (admission.requests, staged)
         outcome = self._outcomes.get(key)
         if outcome is None:
-            outcome = outcome_of(*key, self._reading.store)
+            outcome = outcome_of(*key, self._reading.store_of)
             if not admission.request.dry_run:  # whose names are made for it alone
                 self._outcomes.put(key, outcome, OUTCOME_WEIGHT + len(admission.requests))
         if outcome.unfit is not None:
@@ -256,7 +256,8 @@ class AdmissionHandler:
     ) -> Refused:
         """About ``requests``, or all of the pod's."""
         about = requests or admission.requests.items
-        scope, store = admission.scope, self._reading.store
+        scope = admission.scope
+        store = error.store or self._reading.stores_of(scope)
         return refuse_secrets(error, about, scope=scope, store=store, detail=error.message)
 
 

@@ -61,6 +61,7 @@ class Request:
     body: bytes
     keep_alive: bool
     certified: bool = False
+    query: bytes = b""
 
 
 Answer = Response | Awaitable[Response]
@@ -256,9 +257,11 @@ class HttpProtocol(asyncio.Protocol):
         if self._refused:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        path = self._path.partition(b"?")[0]
+        path, _, query = self._path.partition(b"?")
         keep_alive = self._parser.should_keep_alive()
-        self._waiting.append(Request(self._parser.get_method(), path, body, keep_alive, self._certified))
+        self._waiting.append(
+            Request(self._parser.get_method(), path, body, keep_alive, self._certified, query)
+        )
         self._receiving = False
         self._due = float("inf")
         self._go_on()

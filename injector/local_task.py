@@ -93,24 +93,25 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
     files: list[TaskFile] = []
     audit: list[AuditSecret] = []
     absent: list[str] = []
+    looked_into = reading.stores_of(scope)
     for request in task.requests:
         try:
             version = await reading.resolve_and_read(scope, request.name)
         except SecretsError as error:
-            raise refuse_secrets(
-                error, [request], scope=scope, store=reading.store, detail=error.message
-            ) from error
+            store = error.store or looked_into
+            raise refuse_secrets(error, [request], scope=scope, store=store, detail=error.message) from error
         if version is None:
             if not request.optional:
-                raise refuse_secrets(NotFound(""), [request], scope=scope, store=reading.store)
+                raise refuse_secrets(NotFound(""), [request], scope=scope, store=looked_into)
             absent.append(request.name)
             continue
+        store = reading.store_of(version.ref.scope)
         unfit = misfit(request, ValueFacts.of(version))
         if unfit is not None:
-            raise refuse_secrets(unfit, [request], scope=scope, store=reading.store, detail=unfit.message)
+            raise refuse_secrets(unfit, [request], scope=scope, store=store, detail=unfit.message)
         if request.env is not None:
             env[request.env] = version.value
         if request.file is not None:
             files.append(TaskFile(request.file, version.value, request.mode))
-        audit.append(AuditSecret.of(version.ref, version=version.token, store=reading.store))
+        audit.append(AuditSecret.of(version.ref, version=version.token, store=store))
     return TaskSecrets(env, tuple(files), tuple(audit), tuple(absent))

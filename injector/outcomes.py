@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -12,6 +13,7 @@ from injector.patch import PatchPlan
 from injector.requests import PodRequests, SecretRequest
 from secrets_svc.core.audit import AuditSecret
 from secrets_svc.core.errors import SecretsError
+from secrets_svc.core.scope import Scope
 
 #: What is staged for each name of the requests; ``None`` where the name is absent.
 StagedNames = tuple[Staged | None, ...]
@@ -27,8 +29,11 @@ class Outcome:
     unfit: tuple[SecretRequest, SecretsError] | None = None
 
 
-def outcome_of(requests: PodRequests, staged: StagedNames, store: str) -> Outcome:
-    """What ``requests`` come to, given what is staged for their names. Pure."""
+def outcome_of(requests: PodRequests, staged: StagedNames, store_of: Callable[[Scope], str]) -> Outcome:
+    """What ``requests`` come to, given what is staged for their names. Pure.
+
+    :param store_of: the name of the store that a scope's secrets are in.
+    """
     found = dict(zip(requests.names, staged, strict=True))
     names: list[str | None] = []
     audit: list[AuditSecret] = []
@@ -38,26 +43,29 @@ def outcome_of(requests: PodRequests, staged: StagedNames, store: str) -> Outcom
         what = found[request.name]
         names.append(what.name if what is not None else None)
         if what is None:
-            audit.append(AuditSecret(request.name, store=store))
+            audit.append(AuditSecret(request.name))
             absent.append(f'optional secret "{request.name}" ({request.places}) is absent')
             continue
-        audit.append(AuditSecret.of(what.resolved.ref, version=what.resolved.token, store=store))
+        found_at = what.resolved.ref
+        store = store_of(found_at.scope)
+        audit.append(AuditSecret.of(found_at, version=what.resolved.token, store=store))
         error = misfit(request, what.facts)
         if error is not None and unfit is None:
             unfit = (request, error)
-    plan = PatchPlan(requests, names, status_text(requests, staged, store))
+    plan = PatchPlan(requests, names, status_text(requests, staged, store_of))
     return Outcome(plan, tuple(audit), tuple(absent), unfit)
 
 
-def status_text(requests: PodRequests, staged: StagedNames, store: str) -> str:
+def status_text(requests: PodRequests, staged: StagedNames, store_of: Callable[[Scope], str]) -> str:
     """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
     found = dict(zip(requests.names, staged, strict=True))
     entries: list[dict[str, str]] = []
     for request in requests.items:
         what = found[request.name]
-        entry = {"name": request.name, "store": store}
+        entry = {"name": request.name}
         if what is not None:
-            entry |= {"scope": str(what.resolved.ref.scope), "version": what.resolved.token}
+            scope = what.resolved.ref.scope
+            entry |= {"store": store_of(scope), "scope": str(scope), "version": what.resolved.token}
         if request.env is not None:
             entry["env"] = request.env
         if request.file is not None:

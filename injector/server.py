@@ -6,11 +6,12 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from injector.handler import AdmissionHandler, Answered
 from injector.http import TEXT, Answer, Connections, HttpProtocol, Limits, Request, Respond, Response, Turns
 from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.data.health import readiness_text
 
 #: Bytes of a review: the API server's own limit for an object is 1.5 MiB in etcd, and a review holds one.
 MAX_REVIEW = 2 * 1024 * 1024
@@ -29,6 +30,7 @@ class InjectorRoutes:
     """Which path is answered how.
 
     :param ready: whether admissions can be answered. :param metrics: the text for ``/metrics``.
+    :param states: by store, how it fares, for ``/readyz?verbose``.
     :param certified_only: take reviews from callers with a verified certificate only.
     """
 
@@ -38,11 +40,13 @@ class InjectorRoutes:
         handler: AdmissionHandler,
         ready: Callable[[], bool],
         metrics: Callable[[], bytes],
+        states: Callable[[], Mapping[str, str]] = dict,
         certified_only: bool = False,
     ) -> None:
         self._handler = handler
         self._ready = ready
         self._metrics = metrics
+        self._states = states
         self._certified_only = certified_only
         self._metrics_at = -1.0
         self._metrics_known = b""
@@ -59,16 +63,27 @@ class InjectorRoutes:
     def _other(self, request: Request) -> Response:
         if _is_review(request):
             return _STRANGER
-        return self._probe(request.path) if request.method == b"GET" else _nothing_here()
+        return self._probe(request) if request.method == b"GET" else _nothing_here()
 
-    def _probe(self, path: bytes) -> Response:
-        if path == b"/livez":
+    def _probe(self, request: Request) -> Response:
+        if request.path == b"/livez":
             return _OK
-        if path == b"/readyz":
-            return _OK if self._ready() else Response(503, TEXT, b"the store can't be used\n")
-        if path == b"/metrics":
+        if request.path == b"/readyz":
+            return self._readiness(verbose=request.query.startswith(b"verbose"))
+        if request.path == b"/metrics":
             return Response(200, b"text/plain; version=0.0.4", self._metrics_text())
         return _nothing_here()
+
+    def _readiness(self, *, verbose: bool) -> Response:
+        is_ready = self._ready()
+        if verbose:
+            text = readiness_text(self._states(), is_ready=is_ready)
+            return Response(200 if is_ready else 503, TEXT, text.encode())
+        return (
+            _OK
+            if is_ready
+            else Response(503, TEXT, b"no store can be used, or the cluster isn't known yet\n")
+        )
 
     def _metrics_text(self) -> bytes:
         """Anybody may ask, so it is made at most once a second."""

@@ -48,7 +48,7 @@ def explain(
     session = open_session(scope, context_name=context, timeout=timeout, usage=f"secret explain {name}")
     found = session.client.explain(name, session.parts)
     if output is OutputFormat.TABLE:
-        table = Table(("SCOPE", "OUTCOME", "VERSION", "TYPE", "UPDATED", "WHY"))
+        table = Table(("SCOPE", "OUTCOME", "STORE", "VERSION", "TYPE", "UPDATED", "WHY"))
         table.write(_row(step) for step in found.steps)
     elif output is OutputFormat.NAME:
         click.echo(found.winner.ref.name if found.winner else "", nl=found.winner is not None)
@@ -64,7 +64,7 @@ def _row(step: Step) -> tuple[object, ...]:
     why = _REASONS.get(step.outcome, "")
     if step.outcome == "hit" and step.version is None:
         why += _UNSEEN
-    return step.scope, step.outcome, step.version or "", step.type or "", updated, why
+    return step.scope, step.outcome, step.store, step.version or "", step.type or "", updated, why
 
 
 def _document(found: Explanation) -> dict[str, Any]:
@@ -73,7 +73,6 @@ def _document(found: Explanation) -> dict[str, Any]:
         "organization": found.organization,
         "domain": found.domain,
         "project": found.project,
-        "store": found.store,
         "winner": None if found.winner is None else _winner(found.winner),
         "steps": [_step(step) for step in found.steps],
     }
@@ -97,6 +96,7 @@ def _step(step: Step) -> dict[str, Any]:
         "level": step.level,
         "scope": step.scope,
         "outcome": step.outcome,
+        "store": step.store,
         "version": step.version,
         "type": step.type,
         "updated_at": None if step.updated_at is None else rfc3339(step.updated_at),

@@ -44,10 +44,10 @@ def check(
     from cli.serving.readiness import check_start
     from secrets_svc.runtime.files import default_state_folder
     from secrets_svc.runtime.settings_source import load_settings
-    from secrets_svc.runtime.stores import configured_store
+    from secrets_svc.runtime.stores import configured_stores
 
     loaded = load_settings(file, os.environ)
     state = loaded.state.folder or default_state_folder(os.environ)
-    configured_store(loaded, state)
+    configured_stores(loaded, state)
     check_start(loaded, state)
     typer.echo("the settings are valid")

@@ -63,7 +63,9 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
         remember_namespaces(state, {name: Claim(each.project, each.domain) for name, each in known.items()})
         service = build_service(settings, state)
         undo.callback(service.close)
-        injector = build_injector(settings, store=service.store, audit=service.audit, metrics=service.metrics)
+        injector = build_injector(
+            settings, stores=service.stores, audit=service.audit, metrics=service.metrics
+        )
         undo.callback(injector.close)
         api_socket = undo.enter_context(bound(settings.server.listen, "server.listen"))
         injector_socket = undo.enter_context(bound(settings.injector.listen, "injector.listen"))

@@ -20,7 +20,7 @@ from secrets_svc.core.state_folder import remember_audit_file
 from secrets_svc.runtime.hardening import harden_process, raise_file_limit
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.settings import Settings
-from secrets_svc.runtime.stores import configured_store, open_audit
+from secrets_svc.runtime.stores import configured_stores, open_audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ def serve_injector(settings: Settings, state: Path, *, announce: Callable[[Runni
         remember_audit_file(state, settings.audit.file)
         audit_file = open_audit(state)
         undo.callback(audit_file.close)
-        store = configured_store(settings, state)
+        stores = configured_stores(settings, state)
         listener = undo.enter_context(bound(settings.injector.listen, "injector.listen"))
         certificate = webhook_certificate(settings, state)
         context = webhook_context(settings, certificate)
         injector = build_injector(
-            settings, store=store, audit=CountingSink(audit_file, metrics), metrics=metrics
+            settings, stores=stores, audit=CountingSink(audit_file, metrics), metrics=metrics
         )
         undo.callback(injector.close)
         server = WebhookServer(injector.routes, context=context)

@@ -27,12 +27,10 @@ DEFAULT_CAPACITY = 10_000
 class InMemoryStaging:
     """Implements :class:`~injector.delivery.staging.Staging`.
 
-    :param store: name of the store that values come from; part of every name.
     :param keep_values: keep what was staged, so that tests can look at it; a laptop has no use for it.
     """
 
-    def __init__(self, *, store: str, keep_values: bool = False, capacity: int = DEFAULT_CAPACITY) -> None:
-        self._store = store
+    def __init__(self, *, keep_values: bool = False, capacity: int = DEFAULT_CAPACITY) -> None:
         self._installation_key = secrets.token_bytes(32)
         self._capacity = capacity
         self._staged: OrderedDict[_Key, Staged] = OrderedDict()
@@ -71,7 +69,6 @@ class InMemoryStaging:
         """As in a cluster: from the uid of a lease that is new each time, so that nobody can guess it."""
         parts = (
             namespace,
-            self._store,
             storage_name(resolved.ref),
             resolved.type,
             resolved.token,

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import uuid
+from collections.abc import Callable
 
 from injector.k8s.calls import Calls
 from injector.k8s.election import Election
@@ -14,6 +15,7 @@ from injector.k8s.namespaces import PATH as NAMESPACES
 from injector.k8s.namespaces import WatchedNamespaces
 from injector.k8s.staging import LEASES, ClusterStaging
 from injector.keys import STAGED_SELECTOR
+from secrets_svc.core.scope import Scope
 from secrets_svc.kube.api import ApiServer, path_of
 from secrets_svc.kube.informer import Informer, Metadata
 
@@ -27,7 +29,7 @@ _FIRST_LIST = 10.0
 class Cluster:
     """What the injector needs of one cluster. Threads run from :meth:`start` to :meth:`close`.
 
-    :param store: name of the store that values come from. :param key: the installation's.
+    :param store_of: the name of the store that a scope's secrets are in. :param key: the installation's.
     :param namespace: the injector's own. :param call_timeout: seconds for one call to the API server.
     :param lease_duration: seconds; see :class:`~injector.k8s.staging.ClusterStaging`.
     """
@@ -36,7 +38,7 @@ class Cluster:
         self,
         api: ApiServer,
         *,
-        store: str,
+        store_of: Callable[[Scope], str],
         key: bytes,
         namespace: str,
         call_timeout: float,
@@ -51,7 +53,7 @@ class Cluster:
         )
         self.namespaces = WatchedNamespaces(self._namespaces, self._calls)
         self.staging = ClusterStaging(
-            self._calls, self.namespaces, store=store, key=key, holder=holder, duration=lease_duration
+            self._calls, self.namespaces, store_of=store_of, key=key, holder=holder, duration=lease_duration
         )
         self._janitor = Janitor(api, self._leases, key=key, duration=lease_duration)
         self._election = Election(api, namespace=namespace, name=ELECTION, holder=holder)

@@ -17,6 +17,7 @@ from injector.k8s.names import lease_name, secret_name
 from injector.trust import NamespaceFacts, Namespaces
 from secrets_svc.core.errors import SecretsError, Unavailable
 from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.scope import Scope
 from secrets_svc.kube.api import APPLY_PATCH, METADATA, Object, path_of
 from secrets_svc.kube.errors import ApiError
 from secrets_svc.kube.informer import Metadata
@@ -46,8 +47,9 @@ class ClusterStaging:
 
     Create-only on Secrets: nothing is ever read back.
 
-    :param store: name of the store that values come from. :param key: the installation's, shared by replicas.
-    :param holder: who we are, in leases. :param duration: seconds; see :data:`DURATION`.
+    :param store_of: the name of the store that a scope's secrets are in.
+    :param key: the installation's, shared by replicas. :param holder: who we are, in leases.
+    :param duration: seconds; see :data:`DURATION`.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class ClusterStaging:
         calls: Calls,
         namespaces: Namespaces,
         *,
-        store: str,
+        store_of: Callable[[Scope], str],
         key: bytes,
         holder: str,
         duration: float = DURATION,
@@ -64,7 +66,7 @@ class ClusterStaging:
     ) -> None:
         self._calls = calls
         self._namespaces = namespaces
-        self._store = store
+        self._store_of = store_of
         self._key_bytes = key
         self._holder = holder
         self._duration = duration
@@ -146,7 +148,8 @@ class ClusterStaging:
         return staged
 
     async def _apply_lease(self, namespace: NamespaceFacts, resolved: Resolved) -> Metadata:
-        name = lease_name(self._key_bytes, namespace_uid=namespace.uid, store=self._store, resolved=resolved)
+        store = self._store_of(resolved.ref.scope)
+        name = lease_name(self._key_bytes, namespace_uid=namespace.uid, store=store, resolved=resolved)
         answer = await self._calls(
             "PATCH",
             path_of(LEASES, "leases", namespace.name, name),

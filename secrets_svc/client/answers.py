@@ -39,6 +39,7 @@ class Step(NamedTuple):
     level: str
     scope: str
     outcome: str
+    store: str
     version: str | None
     type: str | None
     updated_at: datetime | None
@@ -58,7 +59,6 @@ class Explanation(NamedTuple):
     organization: str
     domain: str | None
     project: str | None
-    store: str
     winner: Winner | None
     steps: tuple[Step, ...]
 
@@ -166,7 +166,6 @@ def explanation(found: dict[str, Any], server: str) -> Explanation:
             organization=_text(found, "organization"),
             domain=_optional_text(found, "domain"),
             project=_optional_text(found, "project"),
-            store=_text(found, "store"),
             winner=None if winner is None else _winner(winner),
             steps=tuple(_step(step) for step in steps),
         )
@@ -192,6 +191,7 @@ def _step(found: object) -> Step:
         level=_text(step, "level"),
         scope=_text(step, "scope"),
         outcome=_text(step, "outcome"),
+        store=_text(step, "store"),
         version=_optional_text(step, "version"),
         type=_optional_text(step, "type"),
         updated_at=None if step.get("updated_at") is None else _time(step, "updated_at"),

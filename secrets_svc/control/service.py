@@ -27,11 +27,10 @@ T = TypeVar("T")
 
 
 class DataPlane(SecretWriter, Protocol):
-    """Where values go: a writer that validates, under the name of its store."""
+    """Where values go: a writer that validates, each scope's into its store."""
 
-    @property
-    def store(self) -> str:
-        """The store's name."""
+    def store_of(self, scope: Scope) -> str:
+        """The name of the store that secrets of exactly ``scope`` are in."""
 
     def check(self, ref: SecretRef, value: SecretValue, type: SecretType) -> None:
         """Raise what ``create`` would raise about the value."""
@@ -64,11 +63,13 @@ class Step:
 
     :param outcome: ``hit``, ``shadowed``, ``absent``, or ``hidden``: behind the hit, where the caller may not
         look.
+    :param store: where that scope's secrets are.
     :param metadata: where something is there and the caller may look.
     """
 
     scope: Scope
     outcome: str
+    store: str
     metadata: SecretMetadata | None
 
 
@@ -78,7 +79,6 @@ class Explanation:
 
     name: str
     scope: Scope
-    store: str
     steps: tuple[Step, ...]
 
     @property
@@ -190,14 +190,15 @@ class ControlPlane:
         steps: list[Step] = []
         for scope in precedence_chain(ref.scope):
             hit_before = any(step.outcome == "hit" for step in steps)
+            store = self._data_plane.store_of(scope)
             may_look = self._policy.decide(principal, Action.GET, scope).allowed
             if hit_before and not may_look:
-                steps.append(Step(scope, "hidden", None))
+                steps.append(Step(scope, "hidden", store, None))
                 continue
             metadata = self._find(SecretRef(scope, ref.name))
             outcome = "absent" if metadata is None else "shadowed" if hit_before else "hit"
-            steps.append(Step(scope, outcome, metadata if may_look else None))
-        return Explanation(ref.name, ref.scope, self._data_plane.store, tuple(steps))
+            steps.append(Step(scope, outcome, store, metadata if may_look else None))
+        return Explanation(ref.name, ref.scope, tuple(steps))
 
     def _find(self, ref: SecretRef) -> SecretMetadata | None:
         try:
@@ -212,7 +213,7 @@ class ControlPlane:
 
         def secrets(result: object) -> tuple[AuditSecret, ...]:
             version = result.version if isinstance(result, SecretMetadata) and not dry_run else None
-            return (AuditSecret.of(ref, version=version, store=self._data_plane.store),)
+            return (AuditSecret.of(ref, version=version, store=self._data_plane.store_of(ref.scope)),)
 
         return self._run(call, action, ref.scope, work, secrets=secrets, detail=detail)
 

@@ -13,6 +13,7 @@
     ├── Throttled            throttled           asked to slow down
     ├── QuotaExceeded        quota_exceeded      a quota of the platform is used up
     ├── Unavailable          unavailable         a part we need doesn't answer
+    │   └── Spoilt           unavailable         … for this one secret: the store itself answers
     ├── DeadlineExceeded     deadline_exceeded   … not in time
     └── Internal             internal            our own defect
 
@@ -28,9 +29,11 @@ class SecretsError(Exception):
 
     :param message: safe to show to whoever asked: it never holds a value or a vendor's text.
     :param retry_after: seconds after which a repeat makes sense, where known.
+    :ivar store: the store that it came from, where one is known.
     """
 
     code: str = "internal"
+    store: str | None = None
     retryable: bool = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -113,6 +116,10 @@ class Unavailable(SecretsError):
 
     code = "unavailable"
     retryable = True
+
+
+class Spoilt(Unavailable):
+    """What lies in the store under that name isn't as we wrote it; it says nothing about the store."""
 
 
 class DeadlineExceeded(SecretsError):

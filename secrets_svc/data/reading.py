@@ -3,100 +3,98 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Hashable, Iterable, Mapping
 
 from secrets_svc.core.caches import WeightedCache
-from secrets_svc.core.errors import Changed, DeadlineExceeded, SecretsError
-from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion, TellsState
+from secrets_svc.core.errors import Changed, SecretsError
+from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.routing import Routes
 from secrets_svc.core.scope import Scope, precedence_chain
 from secrets_svc.core.secret import SecretRef
-from secrets_svc.data.sharing import SharedFreshCalls
-
-T = TypeVar("T")
-
-#: Entries; about 300 bytes each.
-MAX_REMEMBERED = 100_000
-
+from secrets_svc.data.store_reading import Found, StoreReading
 
 #: For each name the narrowest secret; ``None`` where there is none.
 Hits = tuple[Resolved | None, ...]
-Found = dict[SecretRef, Resolved]
+#: By store: what it has, or why it can't tell.
+Answers = Mapping[StoreReading, Found | SecretsError]
 
 
 class Candidates:
-    """Where ``names`` are looked for on behalf of ``scope``.
+    """Where ``names`` are looked for.
 
-    :ivar refs: all of them in a row. :ivar hits: what won when the store was in ``state``.
+    :param stores: the chain's scopes, the narrowest first, and the store of each.
+    :ivar parts: which store has to be asked for what. :ivar hits: what won when stores were in ``states``.
     """
 
-    __slots__ = ("_by_name", "hits", "refs", "state")
+    __slots__ = ("_by_name", "hits", "parts", "states")
 
-    def __init__(self, scope: Scope, names: tuple[str, ...]) -> None:
-        chain = precedence_chain(scope)
-        self._by_name = tuple(tuple(SecretRef(each, name) for each in chain) for name in names)
-        self.refs = tuple(ref for refs in self._by_name for ref in refs)
+    def __init__(self, names: tuple[str, ...], stores: Mapping[Scope, StoreReading]) -> None:
+        self._by_name = tuple(
+            tuple((SecretRef(each, name), store) for each, store in stores.items()) for name in names
+        )
+        parts: dict[StoreReading, list[SecretRef]] = {}
+        for ref, store in (pair for pairs in self._by_name for pair in pairs):
+            parts.setdefault(store, []).append(ref)
+        self.parts = tuple((store, tuple(refs)) for store, refs in parts.items())
         self.hits: Hits = ()
-        self.state: object = None
+        self.states: list[Hashable] | None = None
 
-    def narrowest(self, found: Found) -> Hits:
-        """What wins among what was ``found``."""
-        return tuple(_first(refs, found) for refs in self._by_name)
+    def narrowest(self, answers: Answers) -> Hits | None:
+        """What wins by ``answers``; ``None`` where those of further stores are needed to tell.
+
+        :raises SecretsError: a store that could have the narrowest failed.
+        """
+        hits: list[Resolved | None] = []
+        for refs in self._by_name:
+            decided, hit = _first(refs, answers)
+            if not decided:
+                return None
+            hits.append(hit)
+        return tuple(hits)
 
 
-def _first(refs: tuple[SecretRef, ...], found: Found) -> Resolved | None:
-    return next((found[ref] for ref in refs if ref in found), None)
+def _first(refs: Iterable[tuple[SecretRef, StoreReading]], answers: Answers) -> tuple[bool, Resolved | None]:
+    """Whether that can be told, and the narrowest."""
+    for ref, store in refs:
+        answer = answers.get(store)
+        if answer is None:
+            return False, None
+        if isinstance(answer, SecretsError):
+            raise answer
+        hit = answer.get(ref)
+        if hit is not None:
+            return True, hit
+    return True, None
 
 
 #: Names in all remembered candidates together; about 1.5 kB each.
 MAX_CANDIDATES = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingOptions:
-    """How a store is read.
-
-    :param inline: reads take microseconds and run where they are called, without a thread.
-    :param deadline: seconds that one call may take.
-    :param max_staleness: seconds for which an answer may be given again; 0 asks the store every time.
-    :param threads: calls that may run at once.
-    """
-
-    inline: bool = False
-    deadline: float = 4.0
-    max_staleness: float = 0.0
-    threads: int = 8
-
-
 class ScopedReading:
-    """Looks names up along the scope chain of one store.
+    """Looks names up along the scope chain, each scope in its store.
 
-    :param store: its name, for messages. :param reader: holds the reader's identity.
+    :param stores: by name. :param routes: lead to no other stores.
     """
 
-    def __init__(
-        self,
-        *,
-        store: str,
-        reader: SecretReader,
-        options: ReadingOptions,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.store = store
-        self._reader = reader
-        self._options = options
-        self._clock = clock
-        self._calls = SharedFreshCalls(self._resolve_in_thread)
-        self._failing = False
+    def __init__(self, stores: Mapping[str, StoreReading], routes: Routes) -> None:
+        self._stores = dict(stores)
+        self._routes = routes
         self._candidates: WeightedCache[tuple[Scope, tuple[str, ...]], Candidates]
         self._candidates = WeightedCache(MAX_CANDIDATES)
-        self._remembered: OrderedDict[SecretRef, tuple[float, Resolved | None]] = OrderedDict()
-        self._state = reader.state if isinstance(reader, TellsState) else object
-        self._pool = None if options.inline else ThreadPoolExecutor(options.threads, f"read-{store}")
+
+    @classmethod
+    def of(cls, store: StoreReading) -> ScopedReading:
+        """With one store for all."""
+        return cls({store.store: store}, Routes.to(store.store))
+
+    def store_of(self, scope: Scope) -> str:
+        """The name of the store that secrets of exactly ``scope`` are in."""
+        return self._routes.store_of(scope)
+
+    def stores_of(self, scope: Scope) -> str:
+        """Those that are looked into on behalf of ``scope``, for messages."""
+        return ", ".join(dict.fromkeys(self.store_of(each) for each in precedence_chain(scope)))
 
     def moment(self) -> Moment:
         """For questions that have all been asked by now."""
@@ -104,31 +102,40 @@ class ScopedReading:
 
     def resolve_at(self, moment: Moment, scope: Scope, names: tuple[str, ...]) -> Hits | None:
         """See :meth:`Moment.resolve`."""
-        if not self._options.inline or self._options.max_staleness:
-            return None
         candidates = self._candidates_for(scope, names)
-        if moment.state is None:
-            moment.state = self._state()
-        if candidates.state != moment.state:
-            # The state was asked for first: what is looked up now is at least that fresh.
-            candidates.hits = candidates.narrowest(self._reader.resolve(candidates.refs))
-            candidates.state = moment.state
+        states: list[Hashable] = []
+        for store, _ in candidates.parts:
+            if not store.takes_no_waiting:
+                return None
+            states.append(moment.state_of(store))
+        if candidates.states != states:
+            # The states were asked for first: what is looked up now is at least that fresh.
+            answers = {store: store.resolve_now(refs) for store, refs in candidates.parts}
+            candidates.hits = candidates.narrowest(answers) or ()
+            candidates.states = states
         return candidates.hits
 
     async def resolve(self, scope: Scope, names: tuple[str, ...]) -> Hits:
         """For each name the narrowest secret that ``scope`` sees, or ``None``.
 
-        :raises SecretsError: the store failed: that is never taken for absence.
+        A store that is slow or fails is waited for, and failed for, only where it could have the narrowest.
+
+        :raises SecretsError: such a store failed: that is never taken for absence.
         """
         candidates = self._candidates_for(scope, names)
-        return candidates.narrowest(await self._resolve_refs(candidates.refs))
+        if not candidates.parts:
+            return ()
+        if len(candidates.parts) == 1:
+            [(store, refs)] = candidates.parts
+            return candidates.narrowest({store: await store.resolve(refs)}) or ()
+        return await _resolve_from_several(candidates)
 
     async def read(self, resolved: Resolved) -> SecretVersion:
         """The value at exactly the version of ``resolved``.
 
         :raises Changed: it was written since: resolve again. :raises NotFound: it was deleted since.
         """
-        return await self._run(lambda: self._reader.read(resolved.ref, resolved.token))
+        return await self._stores[self.store_of(resolved.ref.scope)].read(resolved)
 
     async def resolve_and_read(self, scope: Scope, name: str, *, attempts: int = 4) -> SecretVersion | None:
         """The narrowest secret called ``name`` with its value, or ``None``; follows concurrent writes.
@@ -147,103 +154,71 @@ class ScopedReading:
         return None
 
     def is_answering(self) -> bool:
-        """Whether the store can be read: asked now where that takes no waiting, else as of the last call."""
-        if self._options.inline:
-            try:
-                self._state()
-                self._reader.resolve(())
-            except SecretsError:
-                return False
-            return True
-        return not self._failing
+        """Whether any store can be read: one that can't is no reason to keep pods from the others."""
+        return any(store.is_answering() for store in self._stores.values())
+
+    def states(self) -> dict[str, str]:
+        """How each store fares, in a word; see :attr:`StoreReading.condition`."""
+        return {name: store.condition for name, store in self._stores.items()}
 
     def close(self) -> None:
-        """Close the reader and its threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        self._reader.close()
+        """Close the readers and their threads."""
+        for store in self._stores.values():
+            store.close()
 
     def _candidates_for(self, scope: Scope, names: tuple[str, ...]) -> Candidates:
         key = (scope, names)
-        return self._candidates.get(key) or self._candidates.put(key, Candidates(scope, names), len(names))
+        return self._candidates.get(key) or self._candidates.put(
+            key, self._look_along(scope, names), len(names)
+        )
 
-    async def _resolve_refs(self, refs: Sequence[SecretRef]) -> Found:
-        if not self._options.max_staleness:
-            return await self._resolve_fresh(refs)
-        now = self._clock()
-        known = {ref: self._remembered[ref][1] for ref in refs if self._is_recent(ref, now)}
-        missing = [ref for ref in refs if ref not in known]
-        if missing:
-            fresh = await self._resolve_fresh(missing)
-            for ref in missing:
-                known[ref] = fresh.get(ref)
-                self._remember(ref, now, known[ref])
-        return {ref: resolved for ref, resolved in known.items() if resolved is not None}
+    def _look_along(self, scope: Scope, names: tuple[str, ...]) -> Candidates:
+        stores = {each: self._stores[self.store_of(each)] for each in precedence_chain(scope)}
+        return Candidates(names, stores)
 
-    def _is_recent(self, ref: SecretRef, now: float) -> bool:
-        entry = self._remembered.get(ref)
-        return entry is not None and now - entry[0] <= self._options.max_staleness
 
-    def _remember(self, ref: SecretRef, asked_at: float, resolved: Resolved | None) -> None:
-        self._remembered[ref] = (asked_at, resolved)
-        self._remembered.move_to_end(ref)
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+async def _resolve_from_several(candidates: Candidates) -> Hits:
+    tasks = {asyncio.create_task(_answer_of(store, refs)): store for store, refs in candidates.parts}
+    answers: dict[StoreReading, Found | SecretsError] = {}
+    pending = set(tasks)
+    try:
+        while True:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            answers.update({tasks[task]: task.result() for task in done})
+            hits = candidates.narrowest(answers)
+            if hits is not None:
+                return hits
+    finally:
+        for task in pending:
+            task.cancel()
 
-    async def _resolve_fresh(self, refs: Sequence[SecretRef]) -> Found:
-        if self._options.inline:
-            return self._reader.resolve(refs)
-        async with _deadline(self._options.deadline, self.store):
-            return await self._calls.get(refs)
 
-    async def _resolve_in_thread(self, refs: tuple[SecretRef, ...]) -> Found:
-        return await self._run(lambda: self._reader.resolve(refs))
-
-    async def _run(self, call: Callable[[], T]) -> T:
-        if self._pool is None:
-            return call()
-        try:
-            async with _deadline(self._options.deadline, self.store):
-                result = await asyncio.get_running_loop().run_in_executor(self._pool, call)
-        except SecretsError as error:
-            self._failing = error.retryable
-            raise
-        self._failing = False
-        return result
+async def _answer_of(store: StoreReading, refs: tuple[SecretRef, ...]) -> Found | SecretsError:
+    try:
+        return await store.resolve(refs)
+    except SecretsError as error:
+        return error
 
 
 class Moment:
-    """Looks up what was asked before it was made; what its look-ups share is done once.
+    """Looks up what was asked before it was made; what its look-ups share is done once."""
 
-    :ivar state: of the store, once it was needed.
-    """
-
-    __slots__ = ("_reading", "state")
+    __slots__ = ("_reading", "_states")
 
     def __init__(self, reading: ScopedReading) -> None:
         self._reading = reading
-        self.state: object = None
+        self._states: dict[StoreReading, Hashable] = {}
+
+    def state_of(self, store: StoreReading) -> Hashable:
+        """Of that store, asked for once it is needed."""
+        state = self._states.get(store)
+        if state is None:
+            state = self._states[store] = store.state()
+        return state
 
     def resolve(self, scope: Scope, names: tuple[str, ...]) -> Hits | None:
         """What :meth:`ScopedReading.resolve` answers, if it takes no waiting; ``None`` where it does.
 
-        :raises SecretsError: the store failed.
+        :raises SecretsError: a store failed.
         """
         return self._reading.resolve_at(self, scope, names)
-
-
-class _deadline:  # used like a function
-    """``asyncio.timeout`` whose end is our own error."""
-
-    def __init__(self, seconds: float, store: str) -> None:
-        self._timeout = asyncio.timeout(seconds)
-        self._text = f'store "{store}" did not answer within {seconds:g} s'
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, *exception: object) -> None:
-        try:
-            await self._timeout.__aexit__(*exception)  # type: ignore[arg-type]
-        except TimeoutError as error:
-            raise DeadlineExceeded(self._text) from error

@@ -1,12 +1,17 @@
-"""Writing: nothing reaches a store that it, or the value's type, can't hold."""
+"""Writing: nothing reaches a store that it, or the value's type, can't hold; each scope has its store."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError
 from secrets_svc.core.ports import Capabilities, Fits, Page, SecretWriter
+from secrets_svc.core.routing import Routes
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.limits import check_value
+from secrets_svc.data.retrying import RetryingWriter
 
 
 class ValidatedWriter:
@@ -70,6 +75,133 @@ class ValidatedWriter:
         """See :class:`SecretWriter`."""
         return self._writer.list(within, exact=exact, limit=limit, cursor=cursor)
 
+    @property
+    def condition(self) -> str:
+        """As :attr:`~secrets_svc.data.health.Health.state`, as of the last calls."""
+        return self._writer.health.state if isinstance(self._writer, RetryingWriter) else "closed"
+
     def close(self) -> None:
         """Close the store's writer."""
         self._writer.close()
+
+
+class RoutedWriter:
+    """A :class:`SecretWriter` that hands on to the store of the scope.
+
+    :param stores: by name. :param routes: lead to no other stores.
+    """
+
+    def __init__(self, stores: Mapping[str, ValidatedWriter], routes: Routes) -> None:
+        self._stores = dict(stores)
+        self._routes = routes
+
+    @classmethod
+    def of(cls, store: ValidatedWriter) -> RoutedWriter:
+        """With one store for all."""
+        return cls({store.store: store}, Routes.to(store.store))
+
+    def store_of(self, scope: Scope) -> str:
+        """The name of the store that secrets of exactly ``scope`` are in."""
+        return self._routes.store_of(scope)
+
+    def check(self, ref: SecretRef, value: SecretValue, type: SecretType) -> None:
+        """See :meth:`ValidatedWriter.check`."""
+        self._of(ref).check(ref, value, type)
+
+    def create(
+        self, ref: SecretRef, value: SecretValue, type: SecretType, *, actor: str, operation_id: str
+    ) -> SecretMetadata:
+        """See :class:`SecretWriter`."""
+        return self._of(ref).create(ref, value, type, actor=actor, operation_id=operation_id)
+
+    def update(
+        self,
+        ref: SecretRef,
+        value: SecretValue,
+        *,
+        actor: str,
+        operation_id: str,
+        expected: str | None = None,
+        fits: Fits | None = None,
+    ) -> SecretMetadata:
+        """See :class:`SecretWriter`."""
+        return self._of(ref).update(
+            ref, value, actor=actor, operation_id=operation_id, expected=expected, fits=fits
+        )
+
+    def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
+        """See :class:`SecretWriter`."""
+        self._of(ref).delete(ref, actor=actor, operation_id=operation_id)
+
+    def describe(self, ref: SecretRef) -> SecretMetadata:
+        """See :class:`SecretWriter`."""
+        return self._of(ref).describe(ref)
+
+    def list(
+        self, within: Scope, *, exact: bool = False, limit: int = 100, cursor: str | None = None
+    ) -> Page[SecretMetadata]:
+        """See :class:`SecretWriter`: one store after the other, in the order of the routes.
+
+        What lies in a store that its scope isn't routed to is left out: no pod gets it.
+        """
+        names = self._stores_within(within, exact=exact)
+        at, inner = _place_of(cursor, names)
+        items: list[SecretMetadata] = []
+        while at < len(names):
+            page = self._stores[names[at]].list(within, exact=exact, limit=limit - len(items), cursor=inner)
+            items += [item for item in page.items if self.store_of(item.ref.scope) == names[at]]
+            inner = page.cursor
+            if inner is None:
+                at += 1
+            if len(items) == limit:
+                break
+        rest = _cursor(names, at, inner) if at < len(names) else None
+        return Page(tuple(items), rest)
+
+    def is_answering(self, organization: str) -> bool:
+        """Whether any store can be used: one that can't is no reason to keep people from the others."""
+        # Not a secret that is there: a single damaged entry would take everything out of service.
+        absent = SecretRef(Scope(organization), "probe-of-readiness")
+        return any(_answers(store, absent) for store in self._stores.values())
+
+    def states(self) -> dict[str, str]:
+        """How each store fares, in a word."""
+        return {name: store.condition for name, store in self._stores.items()}
+
+    def _stores_within(self, within: Scope, *, exact: bool) -> tuple[str, ...]:
+        return (self.store_of(within),) if exact else self._routes.stores
+
+    def close(self) -> None:
+        """Close all of them."""
+        for store in self._stores.values():
+            store.close()
+
+    def _of(self, ref: SecretRef) -> ValidatedWriter:
+        return self._stores[self.store_of(ref.scope)]
+
+
+def _answers(store: ValidatedWriter, absent: SecretRef) -> bool:
+    try:
+        store.describe(absent)
+    except NotFound:
+        return True
+    except SecretsError:
+        return False
+    return True
+
+
+def _cursor(names: tuple[str, ...], at: int, inner: str | None) -> str:
+    """With one store it is that store's own."""
+    return inner or "" if len(names) == 1 else f"{names[at]}/{inner or ''}"
+
+
+def _place_of(cursor: str | None, names: tuple[str, ...]) -> tuple[int, str | None]:
+    """At which store to go on, and with which cursor of its own."""
+    if cursor is None:
+        return 0, None
+    if len(names) == 1:
+        return 0, cursor
+    store, slash, inner = cursor.partition("/")
+    if store not in names or not slash:
+        raise InvalidArgument("cursor is not one that a listing gave")
+    return names.index(store), inner or None

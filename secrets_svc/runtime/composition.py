@@ -9,20 +9,18 @@ from pathlib import Path
 
 from secrets_svc.control.service import ControlPlane
 from secrets_svc.core.audit import AuditSink
-from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError
+from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import SecretRef
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, remember_audit_file
-from secrets_svc.data.writing import ValidatedWriter
 from secrets_svc.edges.rest.app import build_app
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
 from secrets_svc.edges.rest.gate import App
 from secrets_svc.runtime.files import ensure_token, read_token
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.settings import Settings
-from secrets_svc.runtime.stores import Store, configured_store, open_audit
+from secrets_svc.runtime.stores import Stores, configured_stores, open_audit
 
 ADMIN = "admin"
 
@@ -34,7 +32,7 @@ class Service:
     app: App
     audit: AuditSink
     metrics: Metrics
-    store: Store
+    stores: Stores
     close: Callable[[], None]
 
 
@@ -50,21 +48,22 @@ def build_service(settings: Settings, state: Path) -> Service:
         audit_file = open_audit(state)
         undo.callback(audit_file.close)
         audit = CountingSink(audit_file, metrics)
-        store = configured_store(settings, state)
-        data_plane = ValidatedWriter(
-            writer=store.open_writer(), capabilities=store.backend.capabilities, store=store.name
-        )
+        stores = configured_stores(settings, state)
+        data_plane = stores.open_writer()
         undo.callback(data_plane.close)
+        metrics.watch_stores("writer", data_plane.states)
+        organization = settings.organization.name
         app = build_app(
             control=ControlPlane(policy=_policy(settings), data_plane=data_plane, audit=audit),
-            organization=settings.organization.name,
+            organization=organization,
             authenticator=_authenticator(settings, state),
             record=audit.record,
-            ready=_store_answers(data_plane, settings.organization.name),
+            ready=lambda: data_plane.is_answering(organization),
+            states=data_plane.states,
             metrics=metrics.text,
             body_deadline=settings.server.body_deadline,
         )
-        return Service(app, audit, metrics, store, undo.pop_all().close)
+        return Service(app, audit, metrics, stores, undo.pop_all().close)
 
 
 def _policy(settings: Settings) -> Policy:
@@ -86,19 +85,3 @@ def _authenticator(settings: Settings, state: Path) -> TokenAuthenticator:
             raise InvalidArgument(f"{field}: another principal has the same token; each needs one of its own")
         tokens[entry.principal] = token
     return TokenAuthenticator(tokens)
-
-
-def _store_answers(data_plane: ValidatedWriter, organization: str) -> Callable[[], bool]:
-    # Not one that is there: a single damaged entry would take everything out of service.
-    absent = SecretRef(Scope(organization), "probe-of-readiness")
-
-    def ready() -> bool:
-        try:
-            data_plane.describe(absent)
-        except NotFound:
-            return True
-        except SecretsError:
-            return False
-        return True
-
-    return ready

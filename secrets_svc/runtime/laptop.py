@@ -14,7 +14,7 @@ from secrets_svc.core.errors import Unavailable
 from secrets_svc.core.scope import Scope
 from secrets_svc.data.reading import ScopedReading
 from secrets_svc.runtime.settings import Settings
-from secrets_svc.runtime.stores import configured_store, open_audit
+from secrets_svc.runtime.stores import configured_stores, open_audit
 
 #: Seconds for one call; a person waits.
 DEADLINE = 10.0
@@ -52,7 +52,7 @@ def open_laptop(state: Path) -> Iterator[Laptop]:
     settings = Settings()
     audit = open_audit(state)
     try:
-        reading = configured_store(settings, state).open_reading(deadline=DEADLINE)
+        reading = configured_stores(settings, state).open_reading(deadline=DEADLINE)
         try:
             yield Laptop(reading, audit)
         finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from secrets_svc.core.audit import AuditEvent, AuditSink
 
@@ -22,6 +24,13 @@ class Metrics:
         )
         self._children: dict[tuple[str, str, str], Counter] = {}
 
+    def watch_stores(self, side: str, states: Callable[[], Mapping[str, str]]) -> None:
+        """Show how stores fare.
+
+        :param side: ``writer`` or ``reader``. :param states: by store, in a word.
+        """
+        self._registry.register(_StoreStates(side, states))
+
     def count(self, event: AuditEvent) -> None:
         """Count one event."""
         key = (event.surface, event.action, event.outcome)
@@ -33,6 +42,28 @@ class Metrics:
     def text(self) -> bytes:
         """What ``/metrics`` answers."""
         return generate_latest(self._registry)
+
+
+class _StoreStates(Collector):
+    """``1`` beside the state that each store is in when somebody looks."""
+
+    def __init__(self, side: str, states: Callable[[], Mapping[str, str]]) -> None:
+        self._name = f"secrets_svc_store_{side}_state"
+        self._states = states
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """The family alone: what is in it is asked for later."""
+        yield self._family()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """See ``Collector``."""
+        family = self._family()
+        for store, state in self._states().items():
+            family.add_metric([store, state], 1)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(self._name, "The state of each store's circuit.", labels=["store", "state"])
 
 
 class CountingSink(AuditSink):

@@ -151,6 +151,18 @@ class NamespaceSettings(Group):
         return self
 
 
+class RouteSettings(Group):
+    """Scopes that a store is for."""
+
+    store: str = Field(description="Name of a configured store.")
+    project: str | None = Field(
+        None,
+        description='Only scopes of this project; "*" stands for any characters. Without it: any, and scopes '
+        "of no one project.",
+    )
+    domain: str | None = Field(None, description="The same for domains.")
+
+
 class CreatorSettings(Group):
     """A workflow engine whose word is taken for the scope of the pods it makes."""
 
@@ -267,7 +279,12 @@ class Settings(Group):
     policy: PolicySettings = PolicySettings()
     stores: dict[str, dict[str, Any]] = Field(
         default_factory=lambda: {"local": {"backend": "local"}},
-        description='Configured stores by name: "backend" and that backend\'s own settings. Exactly one.',
+        description='Configured stores by name: "backend" and that backend\'s own settings.',
+    )
+    routes: tuple[RouteSettings, ...] = Field(
+        (),
+        description="Which scopes are in which store: the first that matches. Needed with several stores; "
+        "the last names its store alone, for all that is left.",
     )
     injector: InjectorSettings = InjectorSettings()
     audit: AuditSettings = AuditSettings()

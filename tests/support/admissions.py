@@ -21,7 +21,8 @@ from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
-from secrets_svc.data.reading import ReadingOptions, ScopedReading
+from secrets_svc.data.reading import ScopedReading
+from secrets_svc.data.store_reading import ReadingOptions, StoreReading
 
 REQUEST = "secrets-svc.internal/request"
 STATUS = "secrets-svc.internal/status"
@@ -97,9 +98,9 @@ class Kit:
     def __init__(self, *, inline: bool = True, deadline: float = 5.0) -> None:
         self.reader = RecordingReader()
         self.audit = AuditList()
-        self.staging = InMemoryStaging(store="local", keep_values=True)
+        self.staging = InMemoryStaging(keep_values=True)
         options = ReadingOptions(inline=inline, deadline=deadline * 0.8)
-        self.reading = ScopedReading(store="local", reader=self.reader, options=options)
+        self.reading = ScopedReading.of(StoreReading(store="local", reader=self.reader, options=options))
         self.handler = AdmissionHandler(
             reading=self.reading,
             staging=self.staging,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from secrets_svc.backends.kubernetes import names
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.provenance import data_keys, last_change, moment, outsider
-from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.errors import InvalidArgument, Spoilt, Unavailable
 from secrets_svc.core.naming import parse_storage_name
 from secrets_svc.core.secret import SecretMetadata, SecretType
 from secrets_svc.core.value import SecretValue
@@ -118,9 +118,9 @@ def value_of(object_: Object, name: str) -> SecretValue:
         raise Unavailable("the API server doesn't answer as it should: a value is not base64") from None
 
 
-def not_ours(name: str, why: str) -> Unavailable:
+def not_ours(name: str, why: str) -> Spoilt:
     """For what lies where a secret would be. It is never written to."""
-    return Unavailable(
+    return Spoilt(
         f'Secret "{names.object_name(name)}", where {_shown(name)} rests, {why}: '
         "it was made or changed outside this service and is left as it is; repair or delete it with kubectl"
     )

@@ -20,7 +20,7 @@ from secrets_svc.backends.kubernetes import names
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.namespace import LEASES, Deletion, Namespace
 from secrets_svc.backends.kubernetes.provenance import moment
-from secrets_svc.core.errors import InvalidArgument, SecretsError, Unavailable
+from secrets_svc.core.errors import InvalidArgument, SecretsError, Spoilt, Unavailable
 from secrets_svc.core.naming import parse_storage_name
 from secrets_svc.core.secret import SecretMetadata, SecretType
 from secrets_svc.kube.api import Object
@@ -201,8 +201,8 @@ def _answer(text: str, name: str) -> SecretMetadata:
         raise _changed_outside() from None
 
 
-def _changed_outside() -> Unavailable:
-    return Unavailable(
+def _changed_outside() -> Spoilt:
+    return Spoilt(
         "what is remembered of this operation id (Idempotency-Key) was changed outside this service: "
         "look whether the write was done, and take a new one"
     )

@@ -16,7 +16,7 @@ from hmac import compare_digest
 
 from secrets_svc.backends.local.keys import KeysGone
 from secrets_svc.backends.local.records import Record
-from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.errors import InvalidArgument, Spoilt
 from secrets_svc.core.intents import fingerprint, used_for_another
 from secrets_svc.core.secret import SecretMetadata, SecretType
 from secrets_svc.core.value import SecretValue
@@ -142,9 +142,9 @@ def told(operation: Operation, answer: Answer) -> SecretMetadata:
         raise _changed_outside() from None
 
 
-def _changed_outside() -> Unavailable:
+def _changed_outside() -> Spoilt:
     """For a remembered answer that nobody here gave."""
-    return Unavailable(
+    return Spoilt(
         "what the local store remembers of this operation id (Idempotency-Key) was changed outside this "
         "service: look whether the write was done, and take a new one"
     )

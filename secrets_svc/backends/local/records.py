@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from secrets_svc.backends.local.keys import KeysGone
 from secrets_svc.backends.local.sealing import DoesNotVerify, fingerprint, sign, verify
-from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.errors import InvalidArgument, Spoilt, Unavailable
 from secrets_svc.core.naming import parse_storage_name
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -116,13 +116,13 @@ def project_key(scope: Scope) -> str:
     return f"{scope.organization}/{scope.project or ''}"
 
 
-def changed_outside(storage_name: str) -> Unavailable:
+def changed_outside(storage_name: str) -> Spoilt:
     """For an entry that doesn't verify."""
     try:
         what = f"secret {parse_storage_name(storage_name)}"
     except InvalidArgument:
         what = "an entry"
-    return Unavailable(
+    return Spoilt(
         f"{what} in the local store does not verify: it was changed outside this service; "
         "delete and create it again, or bring a backup back with secret restore"
     )

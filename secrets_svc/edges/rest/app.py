@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +23,7 @@ from secrets_svc.core.errors import (
     Unsupported,
 )
 from secrets_svc.core.scope import shown
+from secrets_svc.data.health import readiness_text
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
 from secrets_svc.edges.rest.gate import UNFORESEEN, App, Gate, Record
 from secrets_svc.edges.rest.problems import problem
@@ -37,16 +38,18 @@ def build_app(
     record: Record,
     ready: Callable[[], bool],
     metrics: Callable[[], bytes],
+    states: Callable[[], Mapping[str, str]] = dict,
     body_deadline: float = 10.0,
 ) -> App:
     """The REST API as an ASGI application.
 
     :param record: takes the audit events of calls that don't reach the control plane.
     :param ready: whether the parts behind can be used. :param metrics: the text for ``/metrics``.
+    :param states: by store, how it fares, for ``/readyz?verbose``.
     :param body_deadline: seconds for a whole request body.
     """
     app = build_api(control=control, organization=organization)
-    _add_probes(app, ready, metrics)
+    _add_probes(app, ready, metrics, states)
     return Gate(app, authenticator=authenticator, record=record, body_deadline=body_deadline)
 
 
@@ -70,14 +73,23 @@ def build_api(*, control: ControlPlane, organization: str) -> FastAPI:
     return app
 
 
-def _add_probes(app: FastAPI, ready: Callable[[], bool], metrics: Callable[[], bytes]) -> None:
+def _add_probes(
+    app: FastAPI,
+    ready: Callable[[], bool],
+    metrics: Callable[[], bytes],
+    states: Callable[[], Mapping[str, str]],
+) -> None:
     @app.get("/livez", include_in_schema=False)
     def livez() -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
     @app.get("/readyz", include_in_schema=False)
     def readyz(request: Request) -> Response:
-        if ready():
+        is_ready = ready()
+        if "verbose" in request.query_params:
+            text = readiness_text(states(), is_ready=is_ready)
+            return PlainTextResponse(text, status_code=200 if is_ready else 503)
+        if is_ready:
             return PlainTextResponse("ok\n")
         return _problem(request, Unavailable("the store can't be used"))
 

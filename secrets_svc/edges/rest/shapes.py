@@ -145,6 +145,7 @@ class StepOut(BaseModel):
         examples=["hit"],
         description="hit, shadowed, absent, or hidden: behind the hit, where you may not look",
     )
+    store: str
     version: str | None
     type: str | None
     updated_at: str | None
@@ -157,6 +158,7 @@ class StepOut(BaseModel):
             level=step.scope.level,
             scope=str(step.scope),
             outcome=step.outcome,
+            store=step.store,
             version=found.version if found else None,
             type=found.type if found else None,
             updated_at=timestamp(found.updated_at) if found else None,
@@ -199,7 +201,6 @@ class ExplanationOut(BaseModel):
     organization: str
     domain: str | None
     project: str | None
-    store: str
     winner: WinnerOut | None
     steps: list[StepOut]
 
@@ -212,7 +213,6 @@ class ExplanationOut(BaseModel):
             organization=scope.organization,
             domain=scope.domain,
             project=scope.project,
-            store=explanation.store,
             winner=WinnerOut.of(explanation.name, winner) if winner else None,
             steps=[StepOut.of(step) for step in explanation.steps],
         )

@@ -54,7 +54,7 @@ class Replica:
         self.staging = ClusterStaging(
             calls,
             WatchedNamespaces(self.namespaces, calls),
-            store="local",
+            store_of=lambda _: "local",
             key=KEY,
             holder=holder,
             duration=DURATION,

@@ -109,9 +109,10 @@ class ControlPlane:
     def explain(self, key: tuple[Any, ...]) -> tuple[int, dict[str, Any]]:
         winner = self.secrets.get(key)
         step = {"level": "project", "scope": f"project {key[3]}", "outcome": "hit" if winner else "absent"}
+        step["store"] = "local"
         facts = {name: winner[name] if winner else None for name in ("version", "type", "updated_at")}
         document = {"name": key[0], "organization": key[1], "domain": key[2], "project": key[3]}
-        return 200, {**document, "store": "local", "winner": winner, "steps": [{**step, **facts}]}
+        return 200, {**document, "winner": winner, "steps": [{**step, **facts}]}
 
 
 def problem(status: int, code: str, detail: str) -> tuple[int, dict[str, Any]]:

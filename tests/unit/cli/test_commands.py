@@ -192,13 +192,12 @@ def test_explain(stored: Any, secret: Any) -> None:
 def test_explain_of_what_one_may_not_look_into(stored: Any, secret: Any) -> None:
     facts = ("type", "version", "size", "created_at", "updated_at", "created_by", "updated_by")
     told = {"name": "db", "organization": "flyte", "domain": None, "project": None, **dict.fromkeys(facts)}
-    nothing = dict.fromkeys(("version", "type", "updated_at"))
+    nothing = {"store": "local", **dict.fromkeys(("version", "type", "updated_at"))}
     document = {
         "name": "db",
         "organization": "flyte",
         "domain": "production",
         "project": "shop",
-        "store": "local",
         "winner": told,
         "steps": [
             {"level": "domain", "scope": "domain production", "outcome": "hit", **nothing},

@@ -83,6 +83,7 @@ class TestRequests:
             "level": "project",
             "scope": "project shop",
             "outcome": "absent",
+            "store": "local",
             "version": None,
             "type": None,
             "updated_at": None,
@@ -91,7 +92,7 @@ class TestRequests:
         server.steps = [
             script.answer(200, script.metadata),
             script.answer(200, {"items": [script.metadata], "next_cursor": "c2"}),
-            script.answer(200, {**explanation, "store": "local", "winner": None, "steps": [step]}),
+            script.answer(200, {**explanation, "winner": None, "steps": [step]}),
             script.answer(
                 200,
                 {

@@ -20,7 +20,7 @@ from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.ports import Capabilities
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.value import SecretValue
-from secrets_svc.data.writing import ValidatedWriter
+from secrets_svc.data.writing import RoutedWriter, ValidatedWriter
 from secrets_svc.edges.rest.app import build_api, build_app
 from secrets_svc.edges.rest.authentication import TokenAuthenticator
 from secrets_svc.edges.rest.bodies import parse
@@ -49,7 +49,8 @@ class World:
     def __init__(self) -> None:
         self.trail = Trail()
         writer = MemoryStore().writer()
-        data_plane = ValidatedWriter(writer=writer, capabilities=Capabilities(max_value=64), store="memory")
+        store = ValidatedWriter(writer=writer, capabilities=Capabilities(max_value=64), store="memory")
+        data_plane = RoutedWriter.of(store)
         policy = Policy([Binding("alice", Role.ADMIN, Scope("flyte"))])
         self.control = ControlPlane(policy=policy, data_plane=data_plane, audit=self.trail)
         self.app = build_app(

@@ -132,7 +132,6 @@ def test_an_absent_optional_secret_is_left_out_and_told_of(kit: Kit) -> None:
     assert "volumes" not in mutated["spec"]
     assert json.loads(mutated["metadata"]["annotations"][STATUS])[0] == {
         "name": "nope",
-        "store": "local",
         "env": "NOPE",
     }
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from secrets_svc.core.errors import InvalidArgument, SecretsError
+from secrets_svc.core.scope import Scope
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.settings_source import load_settings
-from secrets_svc.runtime.stores import configured_store
+from secrets_svc.runtime.stores import configured_stores
 
 MARKER = "s3cr3t-m4rker"
 Refusal = Callable[..., str]
@@ -167,7 +168,7 @@ def test_tables_can_be_reached_into(tmp_path: Path) -> None:
     )
     assert settings.injector.namespaces["a"].domain == "production"
     assert settings.injector.namespaces["a"].project == "shop"
-    assert configured_store(settings, tmp_path).settings.busy_timeout == 7
+    assert configured_stores(settings, tmp_path).by_name["main"].settings.busy_timeout == 7
 
 
 @pytest.mark.parametrize("raw", ["{", f'["{MARKER}"', MARKER, '{"a": 1}', "7"])
@@ -185,10 +186,10 @@ def test_a_variable_of_the_wrong_type_is_not_repeated(refusal: Refusal) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("stores = {}", "exactly one store is configured, not 0"),
+        ("stores = {}", "stores: none is configured"),
         (
             '[stores.a]\nbackend = "local"\n[stores.b]\nbackend = "memory"',
-            "exactly one store is configured, not 2",
+            "routes: with 2 stores they must say",
         ),
         (f'[stores.a]\ntoken = "{MARKER}"', "stores.a.backend is missing"),
         ("[stores.a]\nbackend = 7", "stores.a.backend is missing"),
@@ -200,9 +201,9 @@ def test_a_variable_of_the_wrong_type_is_not_repeated(refusal: Refusal) -> None:
         (f'[stores.a]\nbackend = "local"\nbusy_timeout = "{MARKER}"', "stores.a: busy_timeout: "),
     ],
 )
-def test_exactly_one_store_of_a_known_kind(tmp_path: Path, text: str, says: str) -> None:
+def test_stores_of_known_kinds(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(SecretsError, match=r"store|backend") as caught:
-        configured_store(load(tmp_path, text), tmp_path)
+        configured_stores(load(tmp_path, text), tmp_path)
     assert says in str(caught.value)
     assert MARKER not in str(caught.value)
 
@@ -230,15 +231,17 @@ def test_every_setting_says_what_it_means() -> None:
 def test_one_setting_of_the_default_store_needs_no_backend_beside_it() -> None:
     settings = load_settings(None, {"SECRETS_SVC_STORES__LOCAL__BUSY_TIMEOUT": "7"})
     assert settings.stores == {"local": {"busy_timeout": "7", "backend": "local"}}
-    assert configured_store(settings, Path("/state")).settings.busy_timeout == 7
+    assert configured_stores(settings, Path("/state")).by_name["local"].settings.busy_timeout == 7
     with pytest.raises(InvalidArgument, match=r"stores\.main\.backend is missing"):
-        configured_store(load_settings(None, {"SECRETS_SVC_STORES__MAIN__BUSY_TIMEOUT": "7"}), Path("/state"))
+        configured_stores(
+            load_settings(None, {"SECRETS_SVC_STORES__MAIN__BUSY_TIMEOUT": "7"}), Path("/state")
+        )
 
 
 def test_the_local_store_lies_in_the_state_folder_only() -> None:
     settings = load_settings(None, {"SECRETS_SVC_STORES__LOCAL__FOLDER": "/elsewhere"})
     with pytest.raises(InvalidArgument, match=r"stores\.local: folder is not a setting"):
-        configured_store(settings, Path("/state"))
+        configured_stores(settings, Path("/state"))
 
 
 @pytest.mark.parametrize(
@@ -282,3 +285,36 @@ def test_what_would_mean_something_else_is_refused(variable: str, value: str, te
 def test_a_tilde_is_the_home_folder() -> None:
     settings = load_settings(None, {"SECRETS_SVC_STATE__FOLDER": "~/mine"})
     assert settings.state.folder == Path("~/mine").expanduser()
+
+
+TWO = '[stores.a]\nbackend = "local"\n[stores.b]\nbackend = "memory"\n'
+
+
+def test_several_stores_by_scope(tmp_path: Path) -> None:
+    text = TWO + '[[routes]]\nstore = "b"\nproject = "team-*"\n[[routes]]\nstore = "a"\n'
+    stores = configured_stores(load(tmp_path, text), tmp_path)
+    assert stores.routes.store_of(Scope("flyte", "production", "team-x")) == "b"
+    assert stores.routes.store_of(Scope("flyte")) == "a"
+
+
+@pytest.mark.parametrize(
+    ("routes", "says"),
+    [
+        ('[[routes]]\nstore = "c"', 'routes[0].store: there is no store "c"'),
+        ('[[routes]]\nstore = "a"', "routes: none leads to store b"),
+        ('[[routes]]\nstore = "a"\nproject = "x"', "routes: the last route must be for all scopes"),
+        ('[[routes]]\nstore = "a"\n[[routes]]\nstore = "b"', "is for all scopes, but it is not the last"),
+        ('[[routes]]\nstore = "a"\nproject = "A_b"\n[[routes]]\nstore = "b"', "routes[0]: project"),
+        ('[[routes]]\nstroe = "a"', "routes.0.stroe is not a setting"),
+    ],
+)
+def test_routes_that_leave_something_out_stop_the_start(tmp_path: Path, routes: str, says: str) -> None:
+    with pytest.raises(InvalidArgument, match="routes") as caught:
+        configured_stores(load(tmp_path, TWO + routes), tmp_path)
+    assert says in str(caught.value)
+
+
+def test_two_stores_in_one_state_folder_stop_the_start(tmp_path: Path) -> None:
+    text = '[stores.a]\nbackend = "local"\n[stores.b]\nbackend = "local"\n[[routes]]\nstore = "a"\n'
+    with pytest.raises(InvalidArgument, match="a and b would lie in the one state folder"):
+        configured_stores(load(tmp_path, text), tmp_path)
