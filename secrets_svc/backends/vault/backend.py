@@ -1,0 +1,67 @@
+"""What the entry point leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from secrets_svc.backends.vault.limits import MAX_VALUE
+from secrets_svc.backends.vault.policy import policy
+from secrets_svc.backends.vault.settings import Identity, VaultSettings
+from secrets_svc.core.ports import Backend, Capabilities, SecretReader, SecretWriter
+
+if TYPE_CHECKING:
+    from secrets_svc.backends.vault.kv import Kv
+
+# It is imported when it is needed, since that takes long; that it is missing is to be known now.
+if find_spec("hvac") is None:
+    raise ModuleNotFoundError("No module named 'hvac'", name="hvac")
+
+
+class VaultBackend:
+    """See :class:`secrets_svc.core.ports.Backend`. Nothing is asked of the server until it is needed."""
+
+    name = "vault"
+    summary = "A KV engine (version 2) of HashiCorp Vault or OpenBao."
+    capabilities = Capabilities(
+        max_value=MAX_VALUE,
+        separate_identities=True,
+        versions=10,
+        recovery="until it is created again: `vault kv undelete`",
+    )
+    settings_model = VaultSettings
+
+    def open_writer(self, settings: VaultSettings, *, state: Path) -> SecretWriter:
+        """With the writer's identity. Nothing lies in the state folder."""
+        from secrets_svc.backends.vault.writer import VaultWriter
+
+        del state
+        kv, close = _kv(settings, settings.writer_identity())
+        return VaultWriter(kv, close=close)
+
+    def open_reader(self, settings: VaultSettings, *, state: Path) -> SecretReader:
+        """With the reader's identity. Nothing lies in the state folder."""
+        from secrets_svc.backends.vault.reader import VaultReader
+
+        del state
+        kv, close = _kv(settings, settings.reader_identity())
+        return VaultReader(kv, lookups=settings.lookups, close=close)
+
+    def policy(self, settings: VaultSettings, *, role: str) -> str:
+        """The least policy of that role; see :func:`secrets_svc.backends.vault.policy.policy`."""
+        return policy(settings, role)
+
+
+def _kv(settings: VaultSettings, identity: Identity) -> tuple[Kv, Callable[[], None]]:
+    from secrets_svc.backends.vault.kv import Kv
+    from secrets_svc.backends.vault.paths import Paths
+    from secrets_svc.backends.vault.server import HttpChannel
+    from secrets_svc.backends.vault.sessions import Session
+
+    channel = HttpChannel(settings, identity)
+    return Kv(Session(settings, identity, channel), Paths(settings.mount, settings.prefix)), channel.close
+
+
+BACKEND: Backend = VaultBackend()

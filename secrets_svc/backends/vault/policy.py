@@ -1,0 +1,53 @@
+"""The least policies that work, in the server's own language."""
+
+from __future__ import annotations
+
+from secrets_svc.backends.vault.paths import OPERATIONS, WRITER
+from secrets_svc.backends.vault.settings import VaultSettings
+from secrets_svc.core.errors import InvalidArgument
+
+_HEAD = "# Of the {role} of secrets-svc, for mount {mount}, folder {prefix}.\n"
+
+
+def policy(settings: VaultSettings, role: str) -> str:
+    """HCL for ``vault policy write``.
+
+    :param role: ``writer`` or ``reader``. :raises InvalidArgument: neither.
+    """
+    mount, prefix = settings.mount, settings.prefix
+    rules = {"writer": _writer(mount, prefix), "reader": _reader(mount, prefix)}.get(role)
+    if rules is None:
+        raise InvalidArgument("role is not valid: writer or reader")
+    return _HEAD.format(role=role, mount=mount, prefix=prefix) + "".join(
+        f'path "{path}" {{ capabilities = [{", ".join(map(_quoted, capabilities))}] }}\n'
+        for path, capabilities in rules
+    )
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
+
+
+_Rules = list[tuple[str, tuple[str, ...]]]
+
+
+def _writer(mount: str, prefix: str) -> _Rules:
+    return [
+        # Writes values, sees names of keys.
+        (f"{mount}/data/{prefix}/*", ("create", "update")),
+        (f"{mount}/subkeys/{prefix}/*", ("read",)),
+        (f"{mount}/metadata/{prefix}/*", ("read", "list", "delete")),
+        (f"{mount}/delete/{prefix}/*", ("update",)),
+        # The one thing it reads: a key of its own, which opens nothing.
+        (f"{mount}/data/{prefix}/{WRITER}/*", ("create", "update", "read")),
+        (f"{mount}/metadata/{prefix}/{OPERATIONS}/*", ("read", "list", "delete")),
+    ]
+
+
+def _reader(mount: str, prefix: str) -> _Rules:
+    return [
+        (f"{mount}/data/{prefix}/*", ("read",)),
+        (f"{mount}/subkeys/{prefix}/*", ("read",)),
+        (f"{mount}/metadata/{prefix}/*", ("read",)),
+        (f"{mount}/data/{prefix}/{WRITER}/*", ("deny",)),
+    ]

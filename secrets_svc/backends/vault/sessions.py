@@ -1,0 +1,198 @@
+"""A token that is good: got once for all threads, renewed in time, fresh where it isn't taken any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secrets_svc.backends.vault.server import Answer, Channel, refusal
+from secrets_svc.backends.vault.settings import Identity, VaultSettings
+from secrets_svc.core.errors import SecretsError, Unavailable
+
+#: The part of a token's life after which it is renewed.
+RENEW_AFTER = 2 / 3
+#: Seconds in which a login isn't tried again after one that failed.
+PAUSE = 1.0
+_MAX_FILE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    renewable: bool
+    renew_at: float
+    until: float
+
+
+class Session:
+    """Calls as one identity.
+
+    :param channel: to the server. :param clock: seconds.
+    """
+
+    def __init__(
+        self,
+        settings: VaultSettings,
+        identity: Identity,
+        channel: Channel,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._identity = identity
+        self._channel = channel
+        self._mount = settings.mount
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: _Token | None = None
+        self._failed: tuple[float, SecretsError] | None = None
+        self._checked = False
+        self.logins = 0
+
+    def call(self, method: str, path: str, *, body: Any = None, query: Any = None) -> Answer:
+        """A call with a good token; a second try with a fresh one where the first isn't taken.
+
+        :param path: behind ``/v1/``.
+        """
+        token = self._good_token(None)
+        if not self._checked:
+            self._check_engine(token)
+        answer = self._channel.send(method, f"/v1/{path}", token=token.text, body=body, query=query)
+        if answer.status == 403 and self._can_log_in:
+            token = self._good_token(token)
+            answer = self._channel.send(method, f"/v1/{path}", token=token.text, body=body, query=query)
+        return answer
+
+    @property
+    def _can_log_in(self) -> bool:
+        return self._identity.method != "token"
+
+    def _good_token(self, not_taken: _Token | None) -> _Token:
+        """The current one, unless that is over or is ``not_taken``. One thread logs in for all."""
+        token = self._token
+        now = self._clock()
+        if token is not None and token is not not_taken and now < token.renew_at:
+            return token
+        if token is not None and token is not not_taken and now < token.until and self._lock.locked():
+            return token  # another thread renews it
+        with self._lock:
+            if self._token is not token and self._token is not None:
+                return self._token
+            self._token = self._renewed(token) if token is not not_taken else None
+            if self._token is None:
+                self._token = self._log_in(not_taken)
+            return self._token
+
+    def _renewed(self, token: _Token | None) -> _Token | None:
+        """``token`` with a longer life; ``None`` where it takes a login."""
+        if token is None or not token.renewable or self._clock() >= token.until:
+            return None
+        answer = self._channel.send("post", "/v1/auth/token/renew-self", token=token.text, body={})
+        if answer.status != 200:
+            return None
+        renewed = self._token_of(answer)
+        # At the end of its longest life it gains nothing any more.
+        gains = renewed is not None and renewed.until > token.until + 1
+        return renewed if gains else None
+
+    def _log_in(self, not_taken: _Token | None) -> _Token:
+        if self._failed is not None and self._clock() < self._failed[0] + PAUSE:
+            raise self._failed[1]
+        try:
+            token = self._fresh(not_taken)
+        except SecretsError as error:
+            self._failed = (self._clock(), error)
+            raise
+        self._failed = None
+        self.logins += 1
+        return token
+
+    def _fresh(self, not_taken: _Token | None) -> _Token:
+        who = self._identity
+        if who.method in {"token", "token_file"}:
+            text = who.token if who.method == "token" else _read(who.file)
+            assert text is not None, "the settings were validated"
+            if not_taken is not None and text == not_taken.text:
+                return _for_ever(text)  # the file hasn't changed: the server has the last word
+            return self._looked_up(text)
+        answer = self._channel.send("post", f"/v1/auth/{who.mount}/login", token=None, body=_credentials(who))
+        token = self._token_of(answer) if answer.status == 200 else None
+        if token is None:
+            if answer.status in {400, 401, 403, 404}:
+                raise Unavailable(f'the vault server does not let us in by "{who.method}": look at its role')
+            raise refusal(answer, "log in")
+        return token
+
+    def _looked_up(self, text: str) -> _Token:
+        """How long a token that was given to us lives."""
+        answer = self._channel.send("get", "/v1/auth/token/lookup-self", token=text)
+        data = answer.data if answer.status == 200 else None
+        if not isinstance(data, dict):
+            if answer.status not in {200, 403}:
+                raise refusal(answer, "look at our token")
+            return _for_ever(text)
+        ttl = data.get("ttl")
+        if not isinstance(ttl, int) or ttl <= 0:
+            return _for_ever(text)
+        return self._timed(text, ttl, renewable=data.get("renewable") is True)
+
+    def _token_of(self, answer: Answer) -> _Token | None:
+        auth = answer.body.get("auth")
+        if not isinstance(auth, dict) or not isinstance(auth.get("client_token"), str):
+            return None
+        ttl = auth.get("lease_duration")
+        if not isinstance(ttl, int) or ttl <= 0:
+            return _for_ever(auth["client_token"])
+        return self._timed(auth["client_token"], ttl, renewable=auth.get("renewable") is True)
+
+    def _timed(self, text: str, ttl: int, *, renewable: bool) -> _Token:
+        now = self._clock()
+        return _Token(text, renewable, now + ttl * RENEW_AFTER, now + ttl)
+
+    def _check_engine(self, token: _Token) -> None:
+        """Once: a KV engine of version 1 would take what isn't there for an answer.
+
+        :raises Unavailable: it isn't what we need; the message says what is.
+        """
+        path = f"/v1/sys/internal/ui/mounts/{self._mount}"
+        answer = self._channel.send("get", path, token=token.text)
+        if answer.status == 403:
+            raise Unavailable(
+                f'there is no engine mounted at "{self._mount}", or the token\'s policies allow nothing there'
+            )
+        data = answer.data if answer.status == 200 else None
+        if not isinstance(data, dict):
+            raise refusal(answer, f'look at mount "{self._mount}"')
+        options = data.get("options")
+        number = options.get("version") if isinstance(options, dict) else None
+        if data.get("type") not in {"kv", "generic"} or number != "2":
+            kind = "a KV engine of version 1" if data.get("type") == "kv" else "no KV engine"
+            raise Unavailable(f'mount "{self._mount}" is {kind}: this store needs one of version 2')
+        self._checked = True
+
+
+def _for_ever(text: str) -> _Token:
+    return _Token(text, renewable=False, renew_at=float("inf"), until=float("inf"))
+
+
+def _credentials(who: Identity) -> dict[str, str]:
+    if who.method == "approle":
+        return {"role_id": who.role_id or "", "secret_id": _read(who.file)}
+    if who.method in {"kubernetes", "jwt"}:
+        return {"role": who.role or "", "jwt": _read(who.file)}
+    return {"name": who.role} if who.role else {}
+
+
+def _read(file: Path | None) -> str:
+    assert file is not None, "the settings were validated"
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MAX_FILE).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Unavailable(f"file {file}, which we log in with, can't be read") from None
+    if not text or not text.isprintable():
+        raise Unavailable(f"file {file}, which we log in with, is empty or holds something else")
+    return text

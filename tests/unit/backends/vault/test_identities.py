@@ -1,0 +1,173 @@
+"""Logging in, staying in, and what each side may do with the policies that we print."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bao import Bao
+
+from secrets_svc.backends.vault.backend import VaultBackend
+from secrets_svc.backends.vault.settings import VaultSettings
+from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.secret import SecretRef
+
+PREFIX = "roles"
+
+
+@pytest.fixture(scope="session")
+def roles(bao: Bao) -> None:
+    plain = VaultSettings.model_validate(
+        {"address": bao.address, "prefix": PREFIX, "login": {"method": "token", "token": "x"}}
+    )
+    for role in ("writer", "reader"):
+        bao.policy(f"{PREFIX}-{role}", VaultBackend().policy(plain, role=role))
+
+
+def test_the_writer_can_not_read_and_the_reader_can_not_write(
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef
+) -> None:
+    store = open_store(prefix=PREFIX)
+    store.create(ref)
+    writer, reader = bao.token_with(f"{PREFIX}-writer"), bao.token_with(f"{PREFIX}-reader")
+    path = f"{PREFIX}/flyte/production/shop/db-password"
+    body = {"data": {"value": "x"}}
+    assert bao.answer("GET", f"secret/data/{path}", token=writer)[0] == 403
+    assert bao.answer("GET", f"secret/data/{path}?version=1", token=writer)[0] == 403
+    for method, place, sent in (
+        ("POST", "data", body),
+        ("PUT", "data", body),
+        ("DELETE", "data", None),
+        ("POST", "delete", {"versions": [1]}),
+        ("POST", "undelete", {"versions": [1]}),
+        ("PUT", "destroy", {"versions": [1]}),
+        ("DELETE", "metadata", None),
+        ("POST", "metadata", {"max_versions": 1}),
+    ):
+        assert bao.answer(method, f"secret/{place}/{path}", sent, token=reader)[0] == 403, (method, place)
+    for token in (writer, reader):
+        for place in ("data/elsewhere/x", f"data/{PREFIX}x/y", "metadata/elsewhere/x"):
+            assert bao.answer("GET", f"secret/{place}", token=token)[0] == 403
+        assert bao.answer("POST", "secret/data/elsewhere/x", body, token=token)[0] == 403
+    assert bao.answer("GET", f"secret/data/{PREFIX}/_writer/key", token=reader)[0] == 403
+    store.delete(ref)
+
+
+def test_no_other_role_has_a_policy(roles: None, store: Any) -> None:
+    with pytest.raises(InvalidArgument, match="writer or reader"):
+        store.backend.policy(store.settings, role="admin")
+
+
+@pytest.mark.parametrize("missing", ["subkeys", "data"])
+def test_a_missing_right_is_told_with_its_place(
+    bao: Bao, open_store: Callable[..., Any], ref: SecretRef, missing: str
+) -> None:
+    prefix = f"lacks-{missing}"
+    open_store(prefix=prefix).create(ref)
+    rights = {"data", "subkeys", "metadata"} - {missing}
+    bao.policy(
+        prefix, "".join(f'path "secret/{each}/{prefix}/*" {{ capabilities = ["read"] }}\n' for each in rights)
+    )
+    store = open_store(prefix=prefix, login={"method": "token", "token": bao.token_with(prefix)})
+    with pytest.raises(Unavailable, match=f'below "secret/{prefix}": the token') as told:
+        store.get(ref)
+    assert "permission denied" not in told.value.message
+
+
+def test_an_approle_stays_in_beyond_its_longest_life(
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+) -> None:
+    login = bao.approle("short", f"{PREFIX}-writer", folder=tmp_path, token_ttl="2s", token_max_ttl="3s")
+    store = open_store(prefix=PREFIX, writer=login)
+    begun = time.monotonic()
+    count = 0
+    while time.monotonic() - begun < 8:
+        store.create(ref)
+        store.delete(ref)
+        count += 1
+        time.sleep(0.05)
+    session = store.writer._kv._session
+    assert count > 20
+    assert 2 <= session.logins <= 8 / 2 + 2
+
+
+def test_a_token_file_is_read_again_when_its_token_is_not_taken_any_more(
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    first = bao.token_with(f"{PREFIX}-writer")
+    file.write_text(first + "\n")
+    store = open_store(prefix=PREFIX, writer={"method": "token_file", "token_file": str(file)})
+    store.create(ref)
+    bao.call("POST", "auth/token/revoke", {"token": first})
+    with pytest.raises(Unavailable, match="the token's policies don't allow it, or it is no longer taken"):
+        store.writer.describe(ref)
+    file.write_text(bao.token_with(f"{PREFIX}-writer"))
+    assert store.writer.describe(ref).ref == ref
+    store.delete(ref)
+
+
+@pytest.mark.parametrize("what", ["absent", "empty", "binary"])
+def test_a_file_that_is_no_use_is_named(
+    open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path, what: str
+) -> None:
+    file = tmp_path / "token"
+    if what != "absent":
+        file.write_bytes(b"" if what == "empty" else b"\xff\xfe")
+    store = open_store(login={"method": "token_file", "token_file": str(file)})
+    with pytest.raises(Unavailable, match=str(file)):
+        store.writer.describe(ref)
+
+
+def test_a_role_that_is_not_let_in_is_told(
+    bao: Bao, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+) -> None:
+    login = bao.approle("wrong", "default", folder=tmp_path)
+    Path(login["secret_id_file"]).write_text("not-a-secret-id")
+    store = open_store(login=login)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match='does not let us in by "approle"'):
+            store.writer.describe(ref)
+
+
+def test_a_workload_identity_logs_in(
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+) -> None:
+    import base64
+    import json
+
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    if "jwt/" not in bao.call("GET", "sys/auth"):
+        bao.call("POST", "sys/auth/jwt", {"type": "jwt"})
+    bao.call("POST", "auth/jwt/config", {"jwt_validation_pubkeys": [public.decode()]})
+    role = {
+        "role_type": "jwt",
+        "user_claim": "sub",
+        "bound_audiences": ["vault"],
+        "token_policies": [f"{PREFIX}-reader"],
+    }
+    bao.call("POST", "auth/jwt/role/injector", role)
+
+    def part(data: bytes) -> bytes:
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    claims = {"sub": "injector", "aud": "vault", "exp": int(time.time()) + 300, "iat": int(time.time())}
+    signed = part(b'{"alg":"ES256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
+    r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
+    file = tmp_path / "jwt"
+    file.write_bytes(signed + b"." + part(r.to_bytes(32, "big") + s.to_bytes(32, "big")))
+    open_store(prefix=PREFIX).create(ref, b"for workloads")
+    reader = {"method": "jwt", "role": "injector", "jwt_file": str(file)}
+    store = open_store(prefix=PREFIX, reader=reader)
+    assert store.get(ref) == b"for workloads"
+    store.delete(ref)
