@@ -84,9 +84,9 @@ docs: $(VENV)/.dev ## Regenerate the generated pages
 
 lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
-		--extra server --extra kubernetes pyproject.toml requirements/build.in -o requirements/users.txt
+		--extra server --extra kubernetes --extra vault --extra aws pyproject.toml requirements/build.in -o requirements/users.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
-		--extra server --extra kubernetes pyproject.toml requirements/dev.in -c requirements/users.txt -o requirements/dev.txt
+		--extra server --extra kubernetes --extra vault --extra aws pyproject.toml requirements/dev.in -c requirements/users.txt -o requirements/dev.txt
 
 lock-check: $(VENV)/.dev ## Whether the users' lock can be installed on 3.11 to 3.14 (asks the registry)
 	@echo "== lock files"; $(BIN)/python tests/support/check_locks.py

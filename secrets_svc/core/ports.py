@@ -146,6 +146,9 @@ class Capabilities:
     :param separate_identities: whether its own policy engine can tell our writer from our reader (I10).
     :param durable: whether values outlive the process.
     :param consistency: ``strong``: a resolve sees every acknowledged write; ``eventual``: soon after.
+    :param versions: how many versions of a secret it keeps; 1 where there is no history.
+    :param rollback: whether an earlier version can be made current without anybody reading its value.
+    :param recovery: how long a deleted secret can be got back by the store's own means, in words.
     """
 
     max_value: int
@@ -154,6 +157,9 @@ class Capabilities:
     separate_identities: bool = False
     durable: bool = True
     consistency: str = "strong"
+    versions: int = 1
+    rollback: bool = False
+    recovery: str = "none"
 
 
 class Backend(Protocol):

@@ -1,0 +1,82 @@
+"""What only some stores can do: each ability is a Protocol of its own, declared by ``Capabilities``.
+
+A writer or reader that has an ability has its methods; nobody asks by trying. As with the ports: calls are
+synchronous, may be made from any thread, and raise only :mod:`secrets_svc.core.errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.secret import SecretMetadata, SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """One version that a secret has or had, without its value.
+
+    :param version: the version token, as :class:`~.secret.SecretMetadata` has it while it is current.
+    :param created_by: who wrote it, where the store can tell.
+    :param readable: whether the value is still kept; ``False`` where it has expired or was destroyed.
+    """
+
+    version: str
+    created_at: datetime
+    created_by: str | None
+    current: bool
+    readable: bool = True
+    size: int | None = None
+
+
+@runtime_checkable
+class KeepsHistory(Protocol):
+    """A writer that can tell earlier versions."""
+
+    def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """The versions of what is there now, newest first; at least the current one. Raises ``NotFound``.
+
+        What came before a delete is not part of it.
+        """
+
+
+@runtime_checkable
+class ReadsVersions(Protocol):
+    """A reader that can give earlier versions."""
+
+    def resolve_version(self, ref: SecretRef, version: str) -> Resolved:
+        """That version, if it can be read. No value moves.
+
+        :raises NotFound: no such secret, no such version of it, or its value is no longer kept; the message
+            says which.
+        """
+
+    def read_version(self, ref: SecretRef, version: str) -> SecretVersion:
+        """The value of that version. Raises as :meth:`resolve_version`."""
+
+
+@runtime_checkable
+class RollsBack(Protocol):
+    """A writer that can make an earlier version current without anybody reading its value."""
+
+    def rollback(
+        self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """Make version ``to`` the current one. May be repeated with the same ``operation_id``.
+
+        The secret then has a new version token, or that of ``to`` again: either stands for that value.
+
+        :param expected: the version token that must be current.
+        :raises NotFound: no such secret, or that version is not kept. :raises Conflict: ``expected`` is not
+            current.
+        """
+
+
+@runtime_checkable
+class Purges(Protocol):
+    """A writer whose ``delete`` leaves something recoverable, and which can leave nothing."""
+
+    def purge(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
+        """Delete for good, whether it is there or was deleted before. Raises ``NotFound`` where neither."""
