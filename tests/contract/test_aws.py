@@ -1,0 +1,71 @@
+"""The aws backend keeps the contract, with two identities that IAM holds to the policies that we print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto_server import REGION, Moto, on_everything, profiles, running
+
+from secrets_svc.backends.aws import BACKEND
+from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
+from secrets_svc.testing.contract import BackendContract
+
+
+class AwsHarness:
+    capabilities: Capabilities = BACKEND.capabilities
+
+    def __init__(self, state: Path, **settings: Any) -> None:
+        self._settings = BACKEND.settings_model(**settings)
+        self._state = state
+        self._opened = ExitStack()
+
+    def writer(self) -> SecretWriter:
+        writer = BACKEND.open_writer(self._settings, state=self._state)
+        self._opened.callback(writer.close)
+        return writer
+
+    def reader(self) -> SecretReader:
+        reader = BACKEND.open_reader(self._settings, state=self._state)
+        self._opened.callback(reader.close)
+        return reader
+
+    def reopen(self) -> None:
+        self._opened.close()
+
+    close = reopen
+
+
+@pytest.fixture(scope="module")
+def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Moto, Path]]:
+    """A server that asks IAM, and credentials of writer and reader."""
+    folder = tmp_path_factory.mktemp("enforcing")
+    settings = BACKEND.settings_model(region=REGION)
+    with running(folder) as moto:
+        sides = {
+            role: moto.user(on_everything(BACKEND.policy(settings, role=role)))
+            for role in ("writer", "reader")
+        }
+        moto.enforce(True)
+        yield moto, profiles(folder / "credentials", **sides)
+
+
+class TestContract(BackendContract):
+    @pytest.fixture
+    def harness(
+        self,
+        aws_environment: None,
+        monkeypatch: pytest.MonkeyPatch,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+    ) -> Iterator[AwsHarness]:
+        moto, credentials = request.getfixturevalue("enforcing")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+        harness = AwsHarness(
+            tmp_path, region=REGION, endpoint_url=moto.url, writer_profile="writer", reader_profile="reader"
+        )
+        yield harness
+        harness.close()
