@@ -83,7 +83,9 @@ class Store:
         made = str(put["VersionId"])
         stage = {"SecretId": name, "RemoveFromVersionId": current, "MoveToVersionId": made}
         self.admin.update_secret_version_stage(**stage, VersionStage="AWSCURRENT")
-        self.admin.update_secret_version_stage(SecretId=name, RemoveFromVersionId=made, VersionStage="console")
+        self.admin.update_secret_version_stage(
+            SecretId=name, RemoveFromVersionId=made, VersionStage="console"
+        )
         return made
 
     def name(self, ref: SecretRef) -> str:
