@@ -87,7 +87,7 @@ class Front:
             self._script = lambda number, operation, params: None
 
     def failing(self, operation: str, *answers: Answer) -> Any:
-        """Within, the first calls of ``operation`` (``*``: of any) get these; the last one also any further."""
+        """Within, calls of ``operation`` (``*``: of any) get these in turn, and the last one from then on."""
         left = list(answers)
 
         def script(number: int, called: str, params: dict[str, Any]) -> Answer | None:

@@ -17,7 +17,7 @@ from secrets_svc.backends.aws.values import MAX_VALUE
 from secrets_svc.backends.aws.writer import AwsWriter
 from secrets_svc.core.ports import Backend, Capabilities
 
-# It is imported when it is needed, since that takes long; that it is missing is to be known now.
+# It is imported when a store is opened, since that takes long; that it is missing is to be known now.
 for _module in ("boto3", "botocore"):
     if find_spec(_module) is None:
         raise ModuleNotFoundError(f"No module named {_module!r}", name=_module)

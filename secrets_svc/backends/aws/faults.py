@@ -141,21 +141,20 @@ class Refused(Exception):
     @property
     def is_stale(self) -> bool:
         """Whether newer credentials may do."""
-        return self.code in _STALE or self.kind == "credentials"
+        unexplained = self.status in (401, 403) and not self.code
+        return self.code in _STALE or self.kind == "credentials" or unexplained
 
 
 def refused(operation: str, error: BaseException) -> Refused:
     """What is known of an error of the client library."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # ClientError
-        found = response.get("Error")
-        code = found.get("Code") if isinstance(found, dict) else None
         rest = response.get("ResponseMetadata")
         rest = rest if isinstance(rest, dict) else {}
         status = rest.get("HTTPStatusCode")
         return Refused(
             _operation(operation, error),
-            code if isinstance(code, str) and code in _KNOWN else "",
+            _code(response.get("Error")),
             status=status if type(status) is int else 0,
             retry_after=_retry_after(rest.get("HTTPHeaders")),
         )
@@ -163,6 +162,16 @@ def refused(operation: str, error: BaseException) -> Refused:
         if cls.__name__ in _CLIENT:
             return Refused(operation, kind=_CLIENT[cls.__name__])
     return Refused(operation, kind="nonsense")
+
+
+def _code(found: Any) -> str:
+    """The code that is told; perhaps from within XML, which some parts of AWS answer to JSON."""
+    told = found if isinstance(found, dict) else {}
+    code, text = told.get("Code"), told.get("Message")
+    if isinstance(code, str) and code in _KNOWN:
+        return code
+    match = re.search(r"<Code>([A-Za-z]{1,64})</Code>", text) if isinstance(text, str) else None
+    return match[1] if match and match[1] in _KNOWN else ""
 
 
 def _operation(operation: str, error: BaseException) -> str:
@@ -209,6 +218,11 @@ def _by_code(refusal: Refused, prefix: str) -> SecretsError | None:
 
 
 def _by_kind(refusal: Refused, prefix: str) -> SecretsError | None:
+    if refusal.status in (401, 403) and not refusal.code:
+        return Unavailable(
+            f"{prefix}it answers {refusal.status} without a reason: look at this service's credentials, "
+            "and at what is between it and AWS"
+        )
     if refusal.is_stale:
         return Unavailable(f"{prefix}it doesn't accept this service's credentials, or there are none")
     if refusal.kind == "late":
@@ -221,8 +235,6 @@ def _by_kind(refusal: Refused, prefix: str) -> SecretsError | None:
 
 
 def _by_status(refusal: Refused, prefix: str) -> SecretsError:
-    if refusal.status in (401, 403):
-        return Unavailable(f"{prefix}something between refuses it with {refusal.status}")
     if refusal.status in (408, 504):
         return DeadlineExceeded(f"{prefix}it was not done in time")
     if refusal.status >= 500:

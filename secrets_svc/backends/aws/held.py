@@ -10,7 +10,7 @@ from typing import Any
 
 from secrets_svc.backends.aws import names
 from secrets_svc.backends.aws.faults import nonsense
-from secrets_svc.backends.aws.notes import Note, is_ours, is_pending, pending
+from secrets_svc.backends.aws.notes import Note, is_ours, pending
 from secrets_svc.backends.aws.versions import CREATE, DELETE, UNKNOWN_BIRTH, VersionId
 from secrets_svc.core.errors import Unavailable
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -120,8 +120,10 @@ class Held:
         return version != self.current and pending(operation) in self.stages.get(version, ())
 
     def never_current(self, version: str) -> bool:
-        """Whether no operation of ours has made it current."""
-        return version != self.current and any(map(is_pending, self.stages.get(version, ())))
+        """Whether it was put and not made current, by an operation of ours or a rotation of AWS's."""
+        found, labels = VersionId.parse(version), self.stages.get(version, frozenset())
+        began = names.PENDING if found is None else pending(found.operation)
+        return version != self.current and began in labels
 
     @property
     def born(self) -> str:

@@ -1,4 +1,4 @@
-"""Clients with the identity that the settings say. The library is imported when they are made."""
+"""Clients with the identity that the settings say. The library is imported when a store is opened."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Identity:
         self._way = way
         self._timeout = timeout
         self._connections = connections
-        region = self._session().get_config_variable("region") if way.region is None else way.region
+        session = self._session()
+        region = way.region or session.get_config_variable("region")
         if not region:
             raise InvalidArgument(
                 "there is no region for AWS Secrets Manager: set it in the store's settings"

@@ -31,6 +31,7 @@ OWN_TAGS = frozenset(
 # Staging labels of AWS's own.
 CURRENT = "AWSCURRENT"
 PREVIOUS = "AWSPREVIOUS"
+PENDING = "AWSPENDING"
 
 #: In names, tags and labels these stand for themselves; anything else as "=" and two digits a byte.
 _PLAIN = re.compile(r"[A-Za-z0-9._@/-]")

@@ -215,7 +215,6 @@ def _current(held: Held, expected: str | None) -> SecretMetadata:
 def _rolled_back(held: Held, version: str, operation: Operation) -> SecretMetadata:
     """As it was after that operation."""
     answer = held.as_written(version)
-    for note in held.notes(version):
-        if note.operation == operation.id:
-            return replace(answer, updated_at=note.at, updated_by=note.by)
-    return answer
+    notes = [note for note in held.notes(version) if note.operation == operation.id]
+    last = max(notes, key=lambda note: note.at, default=None)  # each try leaves one
+    return answer if last is None else replace(answer, updated_at=last.at, updated_by=last.by)

@@ -1,4 +1,4 @@
-"""Absent is not failed (I4): what AWS and its surroundings can answer, told apart, without a word of theirs."""
+"""Absent is not failed (I4): what AWS and its surroundings can answer, told apart, without their words."""
 
 from __future__ import annotations
 
@@ -53,11 +53,17 @@ FAULTS: dict[str, tuple[Answer, str, str]] = {
     "503 without a word": (Answer(503), "unavailable", "fails with 503"),
     "504": (Answer(504, b"<html>open sesame</html>", HTML), "deadline_exceeded", "in time"),
     "500 in HTML": (Answer(500, b"<html>open sesame</html>", HTML), "unavailable", "fails with 500"),
-    "403 in XML": (
+    "no right, in XML": (
         Answer(403, b"<Error><Code>AccessDenied</Code><Message>open sesame</Message></Error>"),
         "unavailable",
-        "refuses it with 403",
+        "identity may not",
     ),
+    "expired, in XML": (
+        Answer(403, b"<R><Error><Code>ExpiredToken</Code><Message>open sesame</Message></Error></R>"),
+        "unavailable",
+        "credentials",
+    ),
+    "403 of a proxy": (Answer(403, b"<html>open sesame</html>", HTML), "unavailable", "answers 403"),
     "404 of a proxy": (Answer(404, b"<html>open sesame</html>", HTML), "unavailable", "refuses with 404"),
     "a code nobody knows": (error("OpenSesame"), "unavailable", "refuses with 400"),
     "200 and HTML": (Answer(200, b"<html>open sesame</html>", HTML), "unavailable", ""),

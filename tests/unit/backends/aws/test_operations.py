@@ -91,9 +91,8 @@ def test_died_anywhere_and_tried_again(
     verb, before = CASES[case]
     ref, operation = some_ref(), intent()
     before(store, ref)
-    with _dies(front, at, how):
-        with pytest.raises(Unavailable):
-            verb(troubled.new_process(), ref, operation)
+    with _dies(front, at, how), pytest.raises(Unavailable):
+        verb(troubled.new_process(), ref, operation)
     if store.reader().resolve([ref]):
         possible = {"update": (b"old", b"new"), "delete": (b"old",)}.get(case, (b"new",))
         assert read(store.reader(), ref) in possible
@@ -112,9 +111,8 @@ def test_died_anywhere_and_then_others_came(
     verb, before = CASES[case]
     ref, operation = some_ref(), intent()
     before(store, ref)
-    with _dies(front, at, how):
-        with pytest.raises(Unavailable):
-            verb(troubled.new_process(), ref, operation)
+    with _dies(front, at, how), pytest.raises(Unavailable):
+        verb(troubled.new_process(), ref, operation)
     writer, reader = store.new_process(), store.reader()
     if not reader.resolve([ref]):
         create(writer, ref, b"others")
