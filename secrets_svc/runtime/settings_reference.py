@@ -79,7 +79,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.get_default(call_default_factory=True)
-    if default is None or default in ((), {}):
+    if default is None or default in ((), {}, ""):
         return "none"
     return f"`{default}`"
 

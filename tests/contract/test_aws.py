@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto_server import REGION, Moto, on_everything, profiles, running
+from aws_account import REAL
+from moto_server import REGION, on_everything, profiles, running
 
 from secrets_svc.backends.aws import BACKEND
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
@@ -40,8 +43,8 @@ class AwsHarness:
 
 
 @pytest.fixture(scope="module")
-def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Moto, Path]]:
-    """A server that asks IAM, and credentials of writer and reader."""
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Settings for moto's server; files of credentials."""
     folder = tmp_path_factory.mktemp("enforcing")
     settings = BACKEND.settings_model(region=REGION)
     with running(folder) as moto:
@@ -50,22 +53,30 @@ def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Moto, 
             for role in ("writer", "reader")
         }
         moto.enforce(True)
-        yield moto, profiles(folder / "credentials", **sides)
+        yield {
+            "credentials": profiles(folder / "credentials", **sides),
+            "settings": {
+                "region": REGION,
+                "endpoint_url": moto.url,
+                "writer_profile": "writer",
+                "reader_profile": "reader",
+            },
+        }
 
 
 class TestContract(BackendContract):
     @pytest.fixture
-    def harness(
-        self,
-        aws_environment: None,
-        monkeypatch: pytest.MonkeyPatch,
-        request: pytest.FixtureRequest,
-        tmp_path: Path,
-    ) -> Iterator[AwsHarness]:
-        moto, credentials = request.getfixturevalue("enforcing")
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
-        harness = AwsHarness(
-            tmp_path, region=REGION, endpoint_url=moto.url, writer_profile="writer", reader_profile="reader"
-        )
+    def harness(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AwsHarness]:
+        """In a real account where ``make test-aws`` says so, otherwise on the stand-in."""
+        given = os.environ.get(REAL)
+        if given is None:
+            request.getfixturevalue("aws_environment")
+            found = request.getfixturevalue("stand_in")
+            patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+            patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(found["credentials"]))
+            settings = found["settings"]
+        else:
+            settings = json.loads(given)
+        harness = AwsHarness(tmp_path, **settings)
         yield harness
         harness.close()

@@ -117,8 +117,10 @@ class Calls:
         return self._was_done(ref, "DeleteSecret", "delete", (_STATE, _ABSENT), RecoveryWindowInDays=days)
 
     def purge(self, ref: SecretRef) -> bool:
-        """Delete it for good; ``False`` if it is gone."""
-        return self._was_done(ref, "DeleteSecret", "delete", (_ABSENT,), ForceDeleteWithoutRecovery=True)
+        """Delete it for good; ``False`` if it is gone, or that isn't allowed in its state."""
+        return self._was_done(
+            ref, "DeleteSecret", "delete", (_STATE, _ABSENT), ForceDeleteWithoutRecovery=True
+        )
 
     def restore(self, ref: SecretRef) -> bool:
         """Take back that its deletion is scheduled; ``False`` if it wasn't, or the secret is gone."""

@@ -16,7 +16,7 @@ from secrets_svc.backends.aws.notes import Note
 from secrets_svc.backends.aws.operations import Register
 from secrets_svc.backends.aws.values import TOMBSTONE
 from secrets_svc.backends.aws.versions import Operation
-from secrets_svc.core.errors import Conflict, NotFound
+from secrets_svc.core.errors import Conflict, NotFound, Unavailable, Unsupported
 from secrets_svc.core.secret import SecretRef
 
 #: Seconds within which a deletion that was begun is given time to end; and between two looks.
@@ -67,19 +67,33 @@ class Deletions:
         held = self._calls.look(ref)
         if held is None or not held.is_ours:
             raise absent(ref)
-        self._calls.purge(ref)
+        if not self._calls.purge(ref):
+            if held.deleted and held.is_tombstone and self._calls.restore(ref):
+                self._calls.purge(ref)
+            now = self._calls.look(ref)
+            if now is not None and now.key == held.key and not now.deleted:
+                raise Unsupported(
+                    f"secret {ref} can't be purged: AWS refuses that; perhaps it has replicas in other regions"
+                )
         self._register.done(operation, name)
 
     def _end(self, held: Held) -> None:
         """Schedule the deletion of what has a tombstone, if that isn't so yet.
 
-        AWS takes no condition with that. If the secret was created again just before, it is taken back.
+        AWS takes no condition with that: it may meet what was created again since.
         """
-        if held.deleted or not held.is_tombstone or not self._calls.delete(held.ref, days=self._days):
-            return
-        now = self._calls.look(held.ref)
+        if not held.deleted and held.is_tombstone and self._calls.delete(held.ref, days=self._days):
+            self.keep(held.ref)
+
+    def keep(self, ref: SecretRef) -> None:
+        """Take back a deletion of what isn't a tombstone.
+
+        Whoever schedules one looks afterwards, and so does whoever created the secret again: the later of
+        the two sees what the other did.
+        """
+        now = self._calls.look(ref)
         if now is not None and now.is_ours and now.deleted and not now.is_tombstone:
-            self._calls.restore(held.ref)
+            self._calls.restore(ref)
 
     def make_ready(self, held: Held) -> bool:
         """For the creation of what was deleted; ``False`` if one must look again first.
@@ -107,6 +121,13 @@ class Deletions:
             if now is None or now.deleted or now.current != held.current:
                 return True
         return False
+
+
+def still_going(ref: SecretRef) -> Unavailable:
+    """AWS ends a deletion for good in the background (API_DeleteSecret, ForceDeleteWithoutRecovery)."""
+    return Unavailable(
+        f"secret {ref} can't be created yet: AWS is still removing what was there", retry_after=5.0
+    )
 
 
 def absent(ref: SecretRef) -> NotFound:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from secrets_svc.backends.aws import listing, names, values
 from secrets_svc.backends.aws.calls import Calls
 from secrets_svc.backends.aws.changes import Changes, busy, foreign, pauses
-from secrets_svc.backends.aws.deletion import Deletions, absent
+from secrets_svc.backends.aws.deletion import Deletions, absent, still_going
 from secrets_svc.backends.aws.held import Held
 from secrets_svc.backends.aws.history import history, target
 from secrets_svc.backends.aws.notes import Note
@@ -43,6 +43,7 @@ class AwsWriter:
         """See the port."""
         operation = Operation.of(operation_id, CREATE, type=type)
         self._check(ref, value, actor, operation)
+        held: Held | None = None
         for _ in pauses():
             note = Note.now(operation, actor, at=datetime.now(UTC), type=type, size=len(value))
             held = self._calls.look(ref)
@@ -54,7 +55,7 @@ class AwsWriter:
                 made = self._created_again(held, value, note, operation)
             if made is not None:
                 return self._done(operation, made)
-        raise busy(ref)
+        raise still_going(ref) if held is None else busy(ref)
 
     def _created(
         self, ref: SecretRef, value: SecretValue, note: Note, operation: Operation
@@ -83,7 +84,10 @@ class AwsWriter:
             return None
         version = before.version if before else operation.version()
         made = self._changes.replace(held, value, version, note)
-        return None if made is None else made.as_written(version)
+        if made is None:
+            return None
+        self._deletions.keep(held.ref)
+        return made.as_written(version)
 
     def update(
         self,

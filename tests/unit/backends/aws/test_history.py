@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from aws_front import HANG_UP, HANG_UP_AFTERWARDS, Answer, Front
+from aws_front import HANG_UP, HANG_UP_AFTERWARDS, Answer, Front, error
 from aws_store import ACTOR, Store, create, delete, intent, read, some_ref, update
 
 from secrets_svc.backends.aws.operations import KEPT
 from secrets_svc.core.abilities import KeepsHistory, Purges, ReadsVersions, RollsBack
-from secrets_svc.core.errors import Conflict, InvalidArgument, NotFound, Unavailable
+from secrets_svc.core.errors import Conflict, InvalidArgument, NotFound, Unavailable, Unsupported
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 
@@ -296,6 +296,29 @@ class TestPurge:
         with pytest.raises(store.admin.exceptions.ResourceNotFoundException):
             store.described(ref)
 
+    def test_where_aws_wants_it_restored_first(self, store: Store, troubled: Store, front: Front) -> None:
+        """What its documents leave open."""
+        ref = some_ref()
+        create(store.writer(), ref)
+        delete(store.writer(), ref)
+
+        def script(number: int, operation: str, params: object) -> Answer | None:
+            deleted = operation == "DeleteSecret" and "DeletedDate" in store.described(ref)
+            return error("InvalidRequestException") if deleted else None
+
+        with front.scripted(script):
+            troubled.writer().purge(ref, actor=ACTOR, operation_id=intent())
+        with pytest.raises(store.admin.exceptions.ResourceNotFoundException):
+            store.described(ref)
+
+    def test_one_that_aws_refuses(self, store: Store, troubled: Store, front: Front) -> None:
+        ref = some_ref()
+        made = create(store.writer(), ref)
+        refusal = error("InvalidRequestException")
+        with front.failing("DeleteSecret", refusal), pytest.raises(Unsupported, match="can't be purged"):
+            troubled.writer().purge(ref, actor=ACTOR, operation_id=intent())
+        assert store.writer().describe(ref) == made
+
     def test_again(self, store: Store) -> None:
         """This process remembers. It spares what was created since."""
         ref, operation, writer = some_ref(), intent(), store.writer()
@@ -307,6 +330,13 @@ class TestPurge:
         assert writer.describe(ref) == made
         with pytest.raises(InvalidArgument):
             writer.delete(ref, actor=ACTOR, operation_id=operation)
+
+    def test_what_is_created_while_aws_still_removes_it(self, troubled: Store, front: Front) -> None:
+        """It does so in the background, and says that it is scheduled though there is nothing to see."""
+        going = error("InvalidRequestException")
+        with front.failing("CreateSecret", going), pytest.raises(Unavailable, match="removing") as refused:
+            create(troubled.writer(), some_ref())
+        assert refused.value.retry_after == 5.0
 
     def test_one_operation_never_has_one_token_for_two_values(self, store: Store) -> None:
         """A version's id is the operation's; the end of the ARN isn't."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aws_store import ACTOR, Store, create, delete, intent, read, some_ref, update
+from documents import ROOT, blocks
 from moto_server import ACCOUNT, REGION, Moto, on_everything, profiles, running
 
 from secrets_svc.backends.aws import BACKEND
@@ -281,3 +282,9 @@ def test_no_side_has_a_right_of_the_other() -> None:
     assert actions["writer"] & actions["reader"] == looking
     assert not any("GetSecretValue" in action or action.endswith("*") for action in actions["writer"])
     assert actions["reader"] - looking == {"secretsmanager:GetSecretValue"}
+
+
+def test_the_documents_show_them() -> None:
+    page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    shown = [json.loads(block.text) for block in blocks(page) if '"secretsmanager:' in block.text]
+    assert shown == [printed("writer"), printed("reader")]
