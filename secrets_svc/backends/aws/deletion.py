@@ -73,7 +73,7 @@ class Deletions:
             now = self._calls.look(ref)
             if now is not None and now.key == held.key and not now.deleted:
                 raise Unsupported(
-                    f"secret {ref} can't be purged: AWS refuses that; perhaps it has replicas in other regions"
+                    f"secret {ref} can't be purged: AWS refuses it; perhaps it has replicas elsewhere"
                 )
         self._register.done(operation, name)
 
