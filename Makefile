@@ -8,7 +8,7 @@ SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube bench-kube
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube bench-kube
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ unit: $(VENV)/.dev ## Unit and architecture tests
 
 contract: $(VENV)/.dev ## The contract suite over every backend
 	@echo "== contract tests"; $(BIN)/pytest -q tests/contract
+
+test-aws: $(VENV)/.dev ## The contract suite in a real AWS account, if there are credentials
+	@$(BIN)/python tests/support/aws_account.py
 
 e2e: $(VENV)/.dev ## The whole service, as people use it
 	@echo "== end to end"; $(BIN)/pytest -q tests/e2e

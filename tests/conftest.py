@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from moto_server import aws_environment, moto  # noqa: F401  # fixtures
+
 # Who starts us in the background may have had these ignored, and so would every process of ours: a shell
 # can not even trap what it finds ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)

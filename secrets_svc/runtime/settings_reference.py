@@ -40,7 +40,15 @@ def _backend(name: str) -> Iterator[str]:
         yield f'## [stores.NAME] with backend = "{name}"\n\nNot shown: {error}\n'
         return
     yield f'## [stores.NAME] with backend = "{name}"\n\n{backend.summary}\n'
-    yield from _table(backend.settings_model, "")
+    model = backend.settings_model
+    yield from _table(model, "")
+    places: dict[type[BaseModel], list[str]] = {}
+    for field_name, field in model.model_fields.items():
+        for inner in filter(_is_model, get_args(field.annotation)):
+            places.setdefault(inner, []).append(f"[stores.NAME.{field_name}]")
+    for inner, names in places.items():
+        yield f"### {', '.join(names)}\n\n{_first_line(inner)}\n"
+        yield from _table(inner, "")
 
 
 def _group(name: str, field: FieldInfo) -> Iterator[str]:
@@ -81,7 +89,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.get_default(call_default_factory=True)
-    if default is None or default in ((), {}):
+    if default is None or default in ((), {}, ""):
         return "none"
     return f"`{default}`"
 

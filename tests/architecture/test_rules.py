@@ -22,6 +22,7 @@ MAY_REVEAL = {
     "cli/context.py": "the token in the command line's configuration",
     "cli/task_files.py": "a task's files",
     "injector/k8s/staging.py": "stages them beside pods",
+    "secrets_svc/backends/aws/values.py": "sends them",
     "secrets_svc/backends/kubernetes/objects.py": "sends them",
     "secrets_svc/backends/local/sealing.py": "seals them",
     "secrets_svc/client/http.py": "sends them",

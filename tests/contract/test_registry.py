@@ -24,7 +24,7 @@ def _install(folder: Path, package: str, line: str) -> None:
 
 
 def test_there_are_backends() -> None:
-    assert {"kubernetes", "local", "memory"} <= set(OURS)
+    assert {"aws", "kubernetes", "local", "memory"} <= set(OURS)
 
 
 @pytest.mark.parametrize("name", OURS)
