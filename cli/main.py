@@ -42,6 +42,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Server": {
         "serve": Entry("cli.commands.serve:app", "Run the service, or one of its roles."),
+        "backend": Entry(
+            "cli.commands.backend:app", "See which kinds of stores there are, and their rights."
+        ),
         "keys": Entry("cli.commands.keys:app", "Look after the keys of the local store."),
         "backup": Entry("cli.commands.backup:app", "Copy the state folder while the service runs."),
         "restore": Entry("cli.commands.restore:app", "Bring a copy of the state folder back."),

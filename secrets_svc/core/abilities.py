@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretMetadata, SecretRef
@@ -80,3 +80,15 @@ class Purges(Protocol):
 
     def purge(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
         """Delete for good, whether it is there or was deleted before. Raises ``NotFound`` where neither."""
+
+
+@runtime_checkable
+class PrintsPolicy(Protocol):
+    """A backend that can say the least rights that its writer and its reader need."""
+
+    def policy(self, settings: Any, *, role: str) -> str:
+        """In the language of the store's own service, made of the same names and paths as the calls.
+
+        :param settings: of the store. :param role: ``writer`` or ``reader``.
+        :raises InvalidArgument: neither.
+        """

@@ -25,6 +25,7 @@ MAY_REVEAL = {
     "secrets_svc/backends/aws/values.py": "sends them",
     "secrets_svc/backends/kubernetes/objects.py": "sends them",
     "secrets_svc/backends/local/sealing.py": "seals them",
+    "secrets_svc/backends/vault/documents.py": "sends them",
     "secrets_svc/client/http.py": "sends them",
     "secrets_svc/core/intents.py": "fingerprints of writes, under a key",
     "secrets_svc/data/limits.py": "looks whether they are of their type, or fit a variable",

@@ -1,6 +1,7 @@
 """Secrets as Kubernetes Secrets of one namespace, in the form that Flyte's own webhook reads.
 
     backend.py, settings.py    the entry point's object and its settings
+    policy.py                  the least rights, as manifests
     names.py                   labels, annotations, names of objects, selectors
     namespace.py               calls to the API server, and its answers as errors of ours
     objects.py                 a secret as an object and back: the only module here that sees values

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from secrets_svc.backends.kubernetes.namespace import Namespace
+from secrets_svc.backends.kubernetes.policy import policy
 from secrets_svc.backends.kubernetes.reader import KubernetesReader
 from secrets_svc.backends.kubernetes.settings import KubernetesSettings, Way
 from secrets_svc.backends.kubernetes.writer import MAX_VALUE, KubernetesWriter
@@ -38,6 +39,10 @@ class KubernetesBackend:
         del state
         namespace = _namespace(settings, settings.reader_way(), _CALLERS + settings.lookups)
         return KubernetesReader(namespace, lookups=settings.lookups)
+
+    def policy(self, settings: KubernetesSettings, *, role: str) -> str:
+        """See :class:`~secrets_svc.core.abilities.PrintsPolicy`."""
+        return policy(settings, role)
 
 
 def _namespace(settings: KubernetesSettings, way: Way, connections: int) -> Namespace:

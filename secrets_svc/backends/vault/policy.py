@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secrets_svc.backends.vault.paths import OPERATIONS, WRITER
+from secrets_svc.backends.vault.paths import WRITER
 from secrets_svc.backends.vault.settings import VaultSettings
 from secrets_svc.core.errors import InvalidArgument
 
@@ -40,7 +40,6 @@ def _writer(mount: str, prefix: str) -> _Rules:
         (f"{mount}/delete/{prefix}/*", ("update",)),
         # The one thing it reads: a key of its own, which opens nothing.
         (f"{mount}/data/{prefix}/{WRITER}/*", ("create", "update", "read")),
-        (f"{mount}/metadata/{prefix}/{OPERATIONS}/*", ("read", "list", "delete")),
     ]
 
 

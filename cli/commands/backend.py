@@ -1,0 +1,123 @@
+"""``secret backend``: which kinds of stores there are, and the rights they need."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from cli import options
+from cli.maintenance import SettingsFile, chosen_state
+from cli.output import OutputFormat, Table, print_document
+
+if TYPE_CHECKING:
+    from secrets_svc.core.ports import Backend
+
+app = options.new_app()
+
+
+class Role(StrEnum):
+    """The two sides of a store."""
+
+    WRITER = "writer"
+    READER = "reader"
+
+
+@app.callback()
+def backend() -> None:
+    """See which kinds of stores there are, and what rights they need."""
+
+
+@app.command("list")
+def list_backends(output: options.Output = OutputFormat.TABLE) -> None:
+    """List the installed backends and what each can do.
+
+    One whose client library isn't installed is listed with what to install.
+
+    Example: secret backend list
+    """
+    from secrets_svc.backends import registry
+    from secrets_svc.core.errors import Unsupported
+
+    rows: list[dict[str, Any]] = []
+    for name in sorted(registry.installed()):
+        try:
+            rows.append(_capabilities(registry.load(name)))
+        except Unsupported as error:
+            rows.append({"name": name, "usable": False, "summary": error.message})
+    if output is OutputFormat.NAME:
+        for row in rows:
+            click.echo(row["name"])
+    elif output is OutputFormat.TABLE:
+        table = Table(("BACKEND", "LARGEST", "VERSIONS", "ROLLBACK", "IDENTITIES", "WHAT IT IS"))
+        table.write(_row(row) for row in rows)
+    else:
+        print_document({"items": rows}, output)
+
+
+def _capabilities(found: Backend) -> dict[str, Any]:
+    can = found.capabilities
+    return {
+        "name": found.name,
+        "usable": True,
+        "summary": found.summary,
+        "max_value": can.max_value,
+        "empty_value": can.empty_value,
+        "durable": can.durable,
+        "consistency": can.consistency,
+        "separate_identities": can.separate_identities,
+        "versions": can.versions,
+        "rollback": can.rollback,
+        "recovery": can.recovery,
+    }
+
+
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    if not row["usable"]:
+        return row["name"], "", "", "", "", row["summary"]
+    identities = "two" if row["separate_identities"] else "not separable"
+    rollback = "yes" if row["rollback"] else "no"
+    return row["name"], row["max_value"], row["versions"], rollback, identities, row["summary"]
+
+
+@app.command()
+def policy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A configured store, or a backend.")],
+    role: Annotated[Role, typer.Option("--role", help="Which side.")],
+    settings: SettingsFile = None,
+) -> None:
+    """Print the least rights that the writer or the reader of a store needs.
+
+    In the language of the store's own service, made of the same names and paths as the calls. A store of
+    that name in the settings counts first; else the backend with its default settings is meant.
+
+    Example: secret backend policy vault --role reader
+    """
+    from secrets_svc.core.abilities import PrintsPolicy
+    from secrets_svc.core.errors import Unsupported
+
+    found, chosen = _meant(name, settings)
+    if not isinstance(found, PrintsPolicy):
+        raise Unsupported(
+            f'backend "{found.name}" has no rights of its own: its files have an owner and modes'
+        )
+    click.echo(found.policy(chosen, role=role.value).rstrip("\n"))
+
+
+def _meant(name: str, settings_file: Any) -> tuple[Backend, Any]:
+    from secrets_svc.backends import registry
+    from secrets_svc.runtime.settings_source import load_settings
+    from secrets_svc.runtime.stores import configured_stores
+
+    loaded = load_settings(settings_file, os.environ)
+    if settings_file is not None or name in loaded.stores:
+        stores = configured_stores(loaded, chosen_state(settings_file, None)).by_name
+        of_kind = [store for store in stores.values() if store.backend.name == name]
+        store = stores.get(name) or (of_kind[0] if len(of_kind) == 1 else None)
+        if store is not None:
+            return store.backend, store.settings
+    found = registry.load(name)
+    return found, found.settings_model.model_construct()
