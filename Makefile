@@ -26,8 +26,9 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.users
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
-demo: $(VENV)/.users ## Show the main job on this machine: no root, no cluster
-	@$(BIN)/python tests/demo/demo.py
+# With BACKEND=vault or BACKEND=aws it needs their servers, which are among the development tools.
+demo: $(VENV)/$(if $(BACKEND),.dev,.users) ## Show the main job on this machine; BACKEND=vault or aws: on those
+	@BACKEND=$(BACKEND) $(BIN)/python tests/demo/demo.py
 
 dev: $(VENV)/.dev ## Make .venv with the command .venv/bin/secret and all tools
 

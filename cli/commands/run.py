@@ -11,6 +11,7 @@ import typer
 
 from cli import options
 from cli.errors import from_refusal
+from cli.maintenance import SettingsFile
 from cli.scopes import ScopeOptions
 from secrets_svc.core.errors import InvalidArgument, Unsupported
 
@@ -55,11 +56,13 @@ def run(
     organization: options.Organization = None,
     org_wide: options.OrgWide = False,
     context: options.ContextName = None,
+    settings: SettingsFile = None,
 ) -> int:
     """Run a command with secrets in its environment or files, found as a pod of the scope finds them.
 
     Files lie in a private folder, in memory where there is such a place, and are removed at the end. Signals
-    and the exit code are the command's own. What was read is in the audit file.
+    and the exit code are the command's own. What was read is in the audit file. It is read from the store on
+    this machine, or from those that --settings configures, with the identity that the file names for readers.
 
     Examples:
 
@@ -72,16 +75,16 @@ def run(
     from cli.context import load_context
     from cli.task_scopes import scope_of_task
 
-    settings = load_context(context)
-    state = _state_of(settings)
+    chosen = load_context(context)
+    state = _state_of(chosen)
     if pod is None:
         task, place = _typed_task(env or [], file or [], container or namespace), None
     else:
         if env or file:
             raise InvalidArgument("--pod brings its own request: leave --env and --file out")
         task, place = _task_of_pod(pod, container, namespace)
-    scope = scope_of_task(ScopeOptions(organization, project, domain, org_wide), settings, place)
-    return _run_with(_read(state, task, scope), command)
+    scope = scope_of_task(ScopeOptions(organization, project, domain, org_wide), chosen, place)
+    return _run_with(_read(state, task, scope, settings), command)
 
 
 def _run_with(secrets: TaskSecrets, command: list[str]) -> int:
@@ -169,14 +172,16 @@ def _state_of(context: Context) -> Path:
     return Path(context.state)
 
 
-def _read(state: Path, task: TaskRequest, scope: Scope) -> TaskSecrets:
+def _read(state: Path, task: TaskRequest, scope: Scope, settings_file: Path | None) -> TaskSecrets:
     import asyncio
 
     from injector.local_task import gather_secrets
     from injector.refusals import Refused
     from secrets_svc.runtime.laptop import open_laptop
+    from secrets_svc.runtime.settings_source import load_settings
 
-    with open_laptop(state) as laptop:
+    configured = None if settings_file is None else load_settings(settings_file, os.environ)
+    with open_laptop(state, configured) as laptop:
         try:
             secrets = asyncio.run(gather_secrets(task, scope, laptop.reading))
         except Refused as refusal:

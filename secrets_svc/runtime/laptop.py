@@ -42,14 +42,14 @@ class Laptop:
 
 
 @contextmanager
-def open_laptop(state: Path) -> Iterator[Laptop]:
-    """The reader of the embedded store in ``state``.
+def open_laptop(state: Path, settings: Settings | None = None) -> Iterator[Laptop]:
+    """The reader of the embedded store in ``state``, or of the stores that ``settings`` configure.
 
     :raises Unavailable: there is no state folder.
     """
     if not state.is_dir():
         raise Unavailable(f'there is no state folder {state}; "secret serve all" makes one')
-    settings = Settings()
+    settings = settings or Settings()
     audit = open_audit(state)
     try:
         reading = configured_stores(settings, state).open_reading(deadline=DEADLINE)

@@ -1,6 +1,7 @@
 """The main job, shown on this machine: from ``secret create`` to the task's process. No root, no cluster.
 
-Run by ``make demo``. Every step prints the command as typed and its real output, and is checked; at the
+Run by ``make demo``; with ``BACKEND=vault`` or ``BACKEND=aws`` values are in a real OpenBao server, or in
+moto's AWS. Every step prints the command as typed and its real output, and is checked; at the
 end the values are searched for wherever they must not be. The exit code says whether all was as said.
 """
 
@@ -18,8 +19,13 @@ import time
 import urllib.parse
 from pathlib import Path
 
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
+
+from demo_backends import BACKENDS, Store  # beside this file, which is a script
+
 SECRET = Path(sys.executable).parent / "secret"
 SCOPE = ("-p", "shop", "-d", "production")
+RUN = ("run", "--settings", "settings.toml")
 #: A task of ours: it prints digests of what it got, never values.
 TASK = r"""
 import hashlib, os, pathlib
@@ -57,8 +63,10 @@ class Demo:
     :param folder: everything lies in it and goes with it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Store) -> None:
         self.folder = folder
+        self.settings = folder / "settings.toml"
+        self.settings.write_text(store.settings)
         self.state = folder / "state"
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -67,6 +75,7 @@ class Demo:
             "SECRETS_SVC_SERVER__LISTEN": "127.0.0.1:0",
             "SECRETS_SVC_INJECTOR__LISTEN": "127.0.0.1:0",
             "SECRETS_SVC_LOGGING__LEVEL": "debug",
+            **store.environment,
         }
         self.replies: list[bytes] = []
         self.log = folder / "server.log"
@@ -74,10 +83,13 @@ class Demo:
 
     def start(self) -> subprocess.Popen[bytes]:
         """``secret serve all``; returns once it is ready."""
-        say_command(f"secret serve all --state {self.state.name} &")
+        say_command(f"secret serve all --state {self.state.name} --settings {self.settings.name} &")
         with self.log.open("wb") as log:
             server = subprocess.Popen(
-                [SECRET, "serve", "all", "--state", self.state], env=self.environment, stdout=log, stderr=log
+                [SECRET, "serve", "all", "--state", self.state, "--settings", self.settings],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
             )
         deadline = time.monotonic() + 30
         while b"ready" not in self.log.read_bytes():
@@ -114,9 +126,16 @@ class Demo:
 def main() -> None:
     """All steps."""
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="secrets-svc-demo-") as folder:
-        demo = Demo(Path(folder))
-        step("A server: API, encrypted local store and admission webhook in one process")
+    kind = os.environ.get("BACKEND") or "local"
+    if kind not in BACKENDS:
+        sys.exit(f"BACKEND is one of {', '.join(BACKENDS)}")
+    with (
+        tempfile.TemporaryDirectory(prefix="secrets-svc-demo-") as folder,
+        tempfile.TemporaryDirectory(prefix="secrets-svc-store-") as elsewhere,
+        BACKENDS[kind](Path(elsewhere)) as store,
+    ):
+        demo = Demo(Path(folder), store)
+        step(f"A server: API, admission webhook, and a store of the kind {kind}, in one process")
         server = demo.start()
         try:
             create_secrets(demo)
@@ -179,7 +198,7 @@ def run_task(demo: Demo) -> None:
     """A task's process gets env and files."""
     step("A task's process: digests of what it got, beside those of what was typed in")
     (demo.folder / "task.py").write_text(TASK)
-    output = demo.run("run", "--pod", "pod.yaml", *SCOPE, "--", sys.executable, "task.py")
+    output = demo.run(*RUN, "--pod", "pod.yaml", *SCOPE, "--", sys.executable, "task.py")
     for name in ("project's password", "binary", "PEM"):
         digest = hashlib.sha256(demo.values[name]).hexdigest()[:16]
         print(f"     typed in: {digest}  {name}")
@@ -194,7 +213,7 @@ def update_and_delete(demo: Demo) -> None:
         "update", "db-password", *SCOPE,
         stdin=fresh, typed="generate-password | secret update db-password -p shop -d production",
     )  # fmt: skip
-    output = demo.run("run", "--pod", "pod.yaml", *SCOPE, "--", sys.executable, "task.py")
+    output = demo.run(*RUN, "--pod", "pod.yaml", *SCOPE, "--", sys.executable, "task.py")
     ensure(hashlib.sha256(fresh).hexdigest()[:16] in output, "the task got the new value")
     demo.run("delete", "tls-key", "-d", "production", "--yes")
     refused = demo.run("check", "pod.yaml", expect=3)

@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DEMO = Path(__file__).parents[1] / "demo" / "demo.py"
 
 
-def test_the_demo_is_as_said() -> None:
+@pytest.mark.parametrize("backend", ["local", "vault", "aws"])
+def test_the_demo_is_as_said(backend: str) -> None:
     done = subprocess.run(
         [sys.executable, DEMO],
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], "BACKEND": backend},
         capture_output=True,
         check=False,
         timeout=100,
