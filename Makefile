@@ -8,7 +8,7 @@ SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube bench-kube
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube bench-kube reliability
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ kube-demo: $(VENV)/.users ## Show the main job on a real cluster; as root with p
 
 kube: $(VENV)/.dev ## The service in a real cluster; as root with a node
 	@echo "== a real cluster"; $(BIN)/pytest -q tests/kube
+
+reliability: $(VENV)/.dev ## Try every fault with every store; writes the table of docs/reliability.md
+	@PYTHONPATH=tests/support:tests/kube $(BIN)/python tests/bench/reliability.py
 
 bench-kube: $(VENV)/.dev ## Measure in a real cluster; as root
 	@PYTHONPATH=tests/kube $(BIN)/python tests/kube/bench.py

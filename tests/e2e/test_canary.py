@@ -360,6 +360,7 @@ TRAVELS = {
     "serve": None,  # the server itself
     "login": None,  # takes no value
     "settings": None,  # takes no value
+    "backend": None,  # takes no value
 }
 
 

@@ -90,15 +90,14 @@ class HttpChannel:
         pool = HTTPAdapter(pool_connections=1, pool_maxsize=64, max_retries=0)
         session.mount("https://", pool)
         session.mount("http://", pool)
-        self._session = session
-        cert = None
+        # The adapter leaves a session that it is given as it is.
+        session.verify = True if settings.ca_file is None else str(settings.ca_file)
         if identity.client_cert is not None:
-            cert = (str(identity.client_cert), str(identity.client_key))
+            session.cert = (str(identity.client_cert), str(identity.client_key))
+        self._session = session
         self._adapter = RawAdapter(
             base_uri=settings.address,
             token=None,
-            cert=cert,
-            verify=True if settings.ca_file is None else str(settings.ca_file),
             timeout=settings.timeout,
             allow_redirects=False,
             session=session,
