@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 # The project itself is installed from this folder, with the locked build back end.
 SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# Processes that tests are spread over: they wait for servers as much as they compute.
+WORKERS ?= 3
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
@@ -51,16 +53,16 @@ imports: $(VENV)/.dev ## The layers of ARCHITECTURE.md
 	@echo "== import rules"; $(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/.dev ## Unit and architecture tests
-	@echo "== unit tests"; $(BIN)/pytest -q tests/unit tests/architecture
+	@echo "== unit tests"; $(BIN)/pytest -q -n $(WORKERS) tests/unit tests/architecture
 
 contract: $(VENV)/.dev ## The contract suite over every backend
-	@echo "== contract tests"; $(BIN)/pytest -q tests/contract
+	@echo "== contract tests"; $(BIN)/pytest -q -n $(WORKERS) tests/contract
 
 test-aws: $(VENV)/.dev ## The contract suite in a real AWS account, if there are credentials
 	@$(BIN)/python tests/support/aws_account.py
 
 e2e: $(VENV)/.dev ## The whole service, as people use it
-	@echo "== end to end"; $(BIN)/pytest -q tests/e2e
+	@echo "== end to end"; $(BIN)/pytest -q -n $(WORKERS) tests/e2e
 
 bench: $(VENV)/.dev ## Measure; prints the tables of docs/benchmarks.md
 	@$(BIN)/python tests/bench/run.py

@@ -84,11 +84,11 @@ class Pods:
         """``Pending``, ``Running``, ``Succeeded`` or ``Failed``."""
         return str(self.get(name)["status"].get("phase"))
 
-    def finished(self, name: str, *, within: float = 30.0) -> str:
+    def finished(self, name: str, *, within: float = 60.0) -> str:
         """Wait until all its containers ended; its phase then."""
         return self._reached(name, ("Succeeded", "Failed"), within)
 
-    def running(self, name: str, *, within: float = 30.0) -> None:
+    def running(self, name: str, *, within: float = 60.0) -> None:
         """Wait until it runs.
 
         :raises AssertionError: if it has ended instead.
@@ -101,7 +101,7 @@ class Pods:
         text: str = self._api("GET", f"{self.path(name)}/log?container={container}").ok()
         return text
 
-    def output(self, pod: Object, *, within: float = 30.0) -> str:
+    def output(self, pod: Object, *, within: float = 60.0) -> str:
         """Create a pod, wait for its end, and return what its container ``main`` wrote.
 
         :raises AssertionError: if it failed.
@@ -112,7 +112,7 @@ class Pods:
         assert phase == "Succeeded", f"the pod {name} has {phase}: {text}"
         return text
 
-    def delete(self, name: str, *, within: float = 30.0) -> None:
+    def delete(self, name: str, *, within: float = 60.0) -> None:
         """Delete one, and wait until it is gone."""
         self._api("DELETE", f"{self.path(name)}?gracePeriodSeconds=0").ok()
         until(
