@@ -30,6 +30,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "delete": Entry("cli.commands.delete:delete", "Remove secrets."),
         "get": Entry("cli.commands.get:get", "Show what is known of a secret (never its value)."),
         "list": Entry("cli.commands.list:list_secrets", "List secrets."),
+        "history": Entry("cli.commands.history:history", "Show the versions of a secret."),
+        "rollback": Entry("cli.commands.rollback:rollback", "Make an earlier version current again."),
         "explain": Entry("cli.commands.explain:explain", "Say which scope wins for a name, and why."),
     },
     "Tasks": {

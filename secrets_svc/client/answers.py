@@ -16,6 +16,7 @@ from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 
 if TYPE_CHECKING:
     from secrets_svc.client.wire import Answer
+    from secrets_svc.core.abilities import VersionInfo
 
 _MAX_DETAIL = 2000
 _MAX_TEXT = 4096
@@ -173,6 +174,30 @@ def explanation(found: dict[str, Any], server: str) -> Explanation:
         raise not_ours(server) from None
 
 
+def history(found: dict[str, Any], server: str) -> tuple[VersionInfo, ...]:
+    """The versions of a secret."""
+    from secrets_svc.core.abilities import VersionInfo
+
+    try:
+        items = found.get("items")
+        if not isinstance(items, list):
+            raise _Mismatch
+        entries = [_mapping(item) for item in items]
+        return tuple(
+            VersionInfo(
+                version=_text(entry, "version"),
+                created_at=_time(entry, "created_at"),
+                created_by=_optional_text(entry, "created_by"),
+                current=entry.get("current") is True,
+                readable=entry.get("readable") is not False,
+                size=_size(entry),
+            )
+            for entry in entries
+        )
+    except (_Mismatch, InvalidArgument):
+        raise not_ours(server) from None
+
+
 def identity(found: dict[str, Any], server: str) -> Identity:
     """What ``whoami`` answers."""
     try:
@@ -212,11 +237,15 @@ def _ref(entry: dict[str, Any]) -> SecretRef:
     return SecretRef(scope, _text(entry, "name"))
 
 
-def _metadata(found: object) -> SecretMetadata:
-    entry = _mapping(found)
+def _size(entry: dict[str, Any]) -> int | None:
     size = entry.get("size")
     if size is not None and (type(size) is not int or size < 0):
         raise _Mismatch
+    return size
+
+
+def _metadata(found: object) -> SecretMetadata:
+    entry = _mapping(found)
     return SecretMetadata(
         ref=_ref(entry),
         type=SecretType.parse(_text(entry, "type")),
@@ -225,7 +254,7 @@ def _metadata(found: object) -> SecretMetadata:
         updated_at=_time(entry, "updated_at"),
         created_by=_text(entry, "created_by"),
         updated_by=_text(entry, "updated_by"),
-        size=size,
+        size=_size(entry),
     )
 
 

@@ -16,6 +16,7 @@ from secrets_svc.core.secret import SecretMetadata, SecretType, validate_name
 from secrets_svc.core.value import SecretValue
 
 if TYPE_CHECKING:
+    from secrets_svc.core.abilities import VersionInfo
     from secrets_svc.core.ports import Page
 
 DEFAULT_TIMEOUT = 10.0
@@ -132,6 +133,25 @@ class ControlPlaneClient:
         if following is not None and following == cursor:
             raise answers.not_ours(str(self.address))  # a page that leads to itself would never end
         return Page(items, following)
+
+    def history(self, name: str, parts: ScopeParts, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """The versions of a secret, newest first, exactly at that scope."""
+        query = {**parts.as_dict(), "limit": str(limit)}
+        return self._document("GET", _path("secrets", name) + "/versions", query, answers.history)
+
+    def rollback(
+        self, name: str, parts: ScopeParts, *, to: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """Make version ``to`` current again.
+
+        :param expected: the version that must be current.
+        """
+        headers = _write_headers()
+        if expected is not None:
+            headers["If-Match"] = f'"{_checked_version(expected)}"'
+        body = json.dumps({"to": _checked_version(to)}).encode()
+        path = _path("secrets", name) + "/rollback"
+        return self._metadata("POST", path, parts.as_dict(), headers, name, body=body)
 
     def explain(self, name: str, parts: ScopeParts) -> answers.Explanation:
         """Which scope wins for ``name`` when a task of ``parts`` asks for it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from secrets_svc.core.abilities import VersionInfo
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
 from secrets_svc.core.errors import (
     AlreadyExists,
@@ -34,6 +35,14 @@ class DataPlane(SecretWriter, Protocol):
 
     def check(self, ref: SecretRef, value: SecretValue, type: SecretType) -> None:
         """Raise what ``create`` would raise about the value."""
+
+    def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """See :class:`~secrets_svc.core.abilities.KeepsHistory`; also ``Unsupported``."""
+
+    def rollback(
+        self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """See :class:`~secrets_svc.core.abilities.RollsBack`; also ``Unsupported``."""
 
 
 @dataclass(slots=True)
@@ -157,6 +166,20 @@ class ControlPlane:
                 self._data_plane.delete(ref, actor=call.principal.name, operation_id=call.operation_id)
 
         self._audited(call, Action.DELETE, ref, write, dry_run=dry_run)
+
+    def history(self, call: Call, ref: SecretRef, *, limit: int) -> tuple[VersionInfo, ...]:
+        """The versions of a secret, newest first. Raises ``Unsupported`` where its store keeps none."""
+        return self._audited(call, Action.HISTORY, ref, lambda: self._data_plane.history(ref, limit=limit))
+
+    def rollback(self, call: Call, ref: SecretRef, *, to: str, expected: str | None = None) -> SecretMetadata:
+        """Make version ``to`` current again. Raises ``Unsupported`` where its store can't do that unread."""
+
+        def write() -> SecretMetadata:
+            return self._data_plane.rollback(
+                ref, to=to, actor=call.principal.name, operation_id=call.operation_id, expected=expected
+            )
+
+        return self._audited(call, Action.ROLLBACK, ref, write)
 
     def describe(self, call: Call, ref: SecretRef) -> SecretMetadata:
         """A secret's metadata. Raises ``NotFound``."""

@@ -21,6 +21,8 @@ class Action(enum.StrEnum):
     GET = "get"
     LIST = "list"
     EXPLAIN = "explain"
+    HISTORY = "history"
+    ROLLBACK = "rollback"
 
 
 class Role(enum.StrEnum):
@@ -31,12 +33,12 @@ class Role(enum.StrEnum):
     ADMIN = "admin"
 
 
-_VIEW = frozenset({Action.GET, Action.LIST, Action.EXPLAIN})
+_VIEW = frozenset({Action.GET, Action.LIST, Action.EXPLAIN, Action.HISTORY})
 #: A contributor adds and rotates; taking a secret away from running tasks is an admin's.
 ROLE_ACTIONS: dict[Role, frozenset[Action]] = {
     Role.VIEWER: _VIEW,
-    Role.CONTRIBUTOR: _VIEW | {Action.CREATE, Action.UPDATE},
-    Role.ADMIN: _VIEW | {Action.CREATE, Action.UPDATE, Action.DELETE},
+    Role.CONTRIBUTOR: _VIEW | {Action.CREATE, Action.UPDATE, Action.ROLLBACK},
+    Role.ADMIN: _VIEW | {Action.CREATE, Action.UPDATE, Action.ROLLBACK, Action.DELETE},
 }
 
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from secrets_svc.core.errors import SecretsError, Unavailable
+from secrets_svc.core.abilities import KeepsHistory, RollsBack, VersionInfo
+from secrets_svc.core.errors import SecretsError, Unavailable, Unsupported
 from secrets_svc.core.ports import Fits, Page, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -15,6 +16,28 @@ from secrets_svc.core.value import SecretValue
 from secrets_svc.data.health import Health
 
 T = TypeVar("T")
+
+
+def history_of(writer: SecretWriter, store: str) -> KeepsHistory:
+    """``writer``, if it keeps a history.
+
+    :raises Unsupported: it doesn't.
+    """
+    if not isinstance(writer, KeepsHistory):
+        raise Unsupported(f'store "{store}" keeps no earlier versions')
+    return writer
+
+
+def rollback_of(writer: SecretWriter, store: str) -> RollsBack:
+    """``writer``, if it can roll back.
+
+    :raises Unsupported: it can't.
+    """
+    if not isinstance(writer, RollsBack):
+        raise Unsupported(
+            f'store "{store}" can\'t make an earlier version current without somebody reading its value'
+        )
+    return writer
 
 
 class RetryingWriter:
@@ -68,6 +91,20 @@ class RetryingWriter:
     ) -> Page[SecretMetadata]:
         """See :class:`SecretWriter`."""
         return self._run(lambda: self._writer.list(within, exact=exact, limit=limit, cursor=cursor))
+
+    def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """See :class:`~secrets_svc.core.abilities.KeepsHistory`; ``Unsupported`` where it isn't one."""
+        keeper = history_of(self._writer, self._store)
+        return self._run(lambda: keeper.history(ref, limit=limit))
+
+    def rollback(
+        self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """See :class:`~secrets_svc.core.abilities.RollsBack`; ``Unsupported`` where it isn't one."""
+        writer = rollback_of(self._writer, self._store)
+        return self._run(
+            lambda: writer.rollback(ref, to=to, actor=actor, operation_id=operation_id, expected=expected)
+        )
 
     def close(self) -> None:
         """Close the store's writer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from secrets_svc.core.abilities import VersionInfo
 from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError
 from secrets_svc.core.ports import Capabilities, Fits, Page, SecretWriter
 from secrets_svc.core.routing import Routes
@@ -11,7 +12,7 @@ from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.limits import check_value
-from secrets_svc.data.retrying import RetryingWriter
+from secrets_svc.data.retrying import RetryingWriter, history_of, rollback_of
 
 
 class ValidatedWriter:
@@ -74,6 +75,17 @@ class ValidatedWriter:
     ) -> Page[SecretMetadata]:
         """See :class:`SecretWriter`."""
         return self._writer.list(within, exact=exact, limit=limit, cursor=cursor)
+
+    def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """See :class:`~secrets_svc.core.abilities.KeepsHistory`; also ``Unsupported``."""
+        return history_of(self._writer, self.store).history(ref, limit=limit)
+
+    def rollback(
+        self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """See :class:`~secrets_svc.core.abilities.RollsBack`; also ``Unsupported``."""
+        writer = rollback_of(self._writer, self.store)
+        return writer.rollback(ref, to=to, actor=actor, operation_id=operation_id, expected=expected)
 
     @property
     def condition(self) -> str:
@@ -157,6 +169,16 @@ class RoutedWriter:
                 break
         rest = _cursor(names, at, inner) if at < len(names) else None
         return Page(tuple(items), rest)
+
+    def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """See :meth:`ValidatedWriter.history`."""
+        return self._of(ref).history(ref, limit=limit)
+
+    def rollback(
+        self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """See :meth:`ValidatedWriter.rollback`."""
+        return self._of(ref).rollback(ref, to=to, actor=actor, operation_id=operation_id, expected=expected)
 
     def is_answering(self, organization: str) -> bool:
         """Whether any store can be used: one that can't is no reason to keep people from the others."""

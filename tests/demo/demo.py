@@ -19,9 +19,9 @@ import time
 import urllib.parse
 from pathlib import Path
 
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 
-from demo_backends import BACKENDS, Store  # beside this file, which is a script
+from ready_stores import BACKENDS, Store
 
 SECRET = Path(sys.executable).parent / "secret"
 SCOPE = ("-p", "shop", "-d", "production")

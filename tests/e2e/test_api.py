@@ -383,6 +383,8 @@ def test_the_openapi_document_describes_every_call_with_examples(server: Server)
         ("GET", "/v1/secrets/{name}"),
         ("PUT", "/v1/secrets/{name}"),
         ("DELETE", "/v1/secrets/{name}"),
+        ("GET", "/v1/secrets/{name}/versions"),
+        ("POST", "/v1/secrets/{name}/rollback"),
         ("GET", "/v1/explain/{name}"),
         ("GET", "/v1/whoami"),
     }

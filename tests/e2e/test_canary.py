@@ -219,6 +219,8 @@ def values_as_arguments(journey: Journey) -> None:
 
 
 def commands_that_look(journey: Journey) -> None:
+    journey.cli("history", "piped", *WHERE)
+    journey.cli("rollback", "piped", *WHERE, "--to", "v")
     for form in ("table", "json", "yaml", "name"):
         journey.cli("get", "piped", *WHERE, "-o", form)
         journey.cli("list", "-o", form)
@@ -349,6 +351,8 @@ TRAVELS = {
     "delete": deletions,
     "get": commands_that_look,
     "list": commands_that_look,
+    "history": commands_that_look,
+    "rollback": commands_that_look,
     "explain": commands_that_look,
     "whoami": commands_that_look,
     "audit": commands_that_look,

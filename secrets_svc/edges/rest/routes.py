@@ -17,9 +17,11 @@ from secrets_svc.edges.rest.bodies import StrictBodies
 from secrets_svc.edges.rest.shapes import (
     CreateIn,
     ExplanationOut,
+    HistoryOut,
     MetadataOut,
     PageOut,
     ProblemOut,
+    RollbackIn,
     UpdateIn,
     WhoamiOut,
 )
@@ -74,7 +76,7 @@ def _nothing_unknown(request: Request) -> None:
     taken = {field.alias for field in get_flat_dependant(route.dependant).header_params}
     for name in _CONDITIONS if request.method != "GET" else ():
         if name in request.headers and name not in taken:
-            raise InvalidArgument(f"header {name} is not taken here; PUT takes if-match")
+            raise InvalidArgument(f"header {name} is not taken here; PUT and rollback take if-match")
 
 
 def filter_of(
@@ -163,6 +165,21 @@ def _add_writes(router: APIRouter, control: ControlPlane) -> None:
         response.headers["etag"] = f'"{updated.version}"'
         return MetadataOut.of(updated)
 
+    @router.post(
+        "/secrets/{name}/rollback", response_model=MetadataOut, summary="Make a version current again"
+    )
+    def rollback(
+        response: Response,
+        body: RollbackIn,
+        call: CallOf,
+        ref: RefOf,
+        *,
+        if_match: Annotated[str | None, Header(description='the version that must be current: "…"')] = None,
+    ) -> MetadataOut:
+        current = control.rollback(call, ref, to=body.to, expected=_version_in(if_match))
+        response.headers["etag"] = f'"{current.version}"'
+        return MetadataOut.of(current)
+
     @router.delete("/secrets/{name}", status_code=204, response_model=None, summary="Delete a secret")
     def delete(call: CallOf, ref: RefOf, *, dry_run: DryRun = False) -> None:
         control.delete(call, ref, dry_run=dry_run)
@@ -185,6 +202,10 @@ def _add_reads(router: APIRouter, control: ControlPlane) -> None:
         metadata = control.describe(call, ref)
         response.headers["etag"] = f'"{metadata.version}"'
         return MetadataOut.of(metadata)
+
+    @router.get("/secrets/{name}/versions", response_model=HistoryOut, summary="A secret's versions")
+    def history(call: CallOf, ref: RefOf, *, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> HistoryOut:
+        return HistoryOut.of(control.history(call, ref, limit=limit))
 
     @router.get("/explain/{name}", response_model=ExplanationOut, summary="Which secret a name means")
     def explain(call: CallOf, ref: RefOf) -> ExplanationOut:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from secrets_svc.control.service import Explanation, Step
+from secrets_svc.core.abilities import VersionInfo
 from secrets_svc.core.policy import Binding
 from secrets_svc.core.ports import Page
 from secrets_svc.core.secret import SecretMetadata
@@ -134,6 +135,46 @@ class PageOut(BaseModel):
     def of(cls, page: Page[SecretMetadata]) -> PageOut:
         """From the core's."""
         return cls(items=[MetadataOut.of(item) for item in page.items], next_cursor=page.cursor)
+
+
+class RollbackIn(_Request):
+    """Which version is to be current again."""
+
+    to: str = Field(min_length=1, max_length=256, examples=["5f1d0c5e9a7b4c3d"])
+
+
+class VersionOut(BaseModel):
+    """One version of a secret, without its value."""
+
+    version: str = Field(examples=["5f1d0c5e9a7b4c3d"])
+    created_at: str = Field(examples=["2026-01-31T12:00:00.000000Z"])
+    created_by: str | None = Field(examples=["admin"], description="where the store can tell")
+    current: bool
+    readable: bool = Field(description="whether the value is still kept")
+    size: int | None = Field(examples=[13], description="bytes, where the store can tell")
+
+
+class HistoryOut(BaseModel):
+    """The versions of a secret, newest first."""
+
+    items: list[VersionOut]
+
+    @classmethod
+    def of(cls, versions: tuple[VersionInfo, ...]) -> HistoryOut:
+        """From the core's."""
+        return cls(
+            items=[
+                VersionOut(
+                    version=each.version,
+                    created_at=timestamp(each.created_at),
+                    created_by=each.created_by,
+                    current=each.current,
+                    readable=each.readable,
+                    size=each.size,
+                )
+                for each in versions
+            ]
+        )
 
 
 class StepOut(BaseModel):

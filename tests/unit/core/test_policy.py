@@ -9,7 +9,7 @@ from secrets_svc.core.scope import Scope
 
 ALICE = Principal("alice")
 SHOP = Scope("flyte", "production", "shop")
-WRITES = {Action.CREATE, Action.UPDATE, Action.DELETE}
+WRITES = {Action.CREATE, Action.UPDATE, Action.ROLLBACK, Action.DELETE}
 
 
 def policy(role: Role, scope: Scope) -> Policy:

@@ -1,4 +1,4 @@
-"""Stores for the demo: settings and variables, and the servers that they need while it runs."""
+"""Stores ready to use: settings and variables for a server of ours, and the servers that they need."""
 
 from __future__ import annotations
 
