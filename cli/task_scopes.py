@@ -47,7 +47,9 @@ def _scope_of_pod(given: ScopeOptions, context: Context, pod: PodPlace) -> Scope
     known = known_namespaces(Path(context.state)) if context.state and pod.namespace else {}
     if known and pod.namespace:
         try:
-            return NamespaceMap(organization, known).prove(pod.claim, namespace=pod.namespace, username="")
+            return NamespaceMap(organization, known).prove(
+                pod.claim, namespace=pod.namespace, username="", labels={}
+            )
         except PermissionDenied as error:
             raise PermissionDenied(
                 f"{error.message}; choose the scope yourself with --project PROJECT --domain DOMAIN"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from injector.delivery.memory import InMemoryStaging
 from injector.delivery.staging import Staging
 from injector.handler import AdmissionHandler
-from injector.proofs import Creator, NamespaceLabels, NamespaceMap, NamespaceTemplate
+from injector.proofs import Creator, Engine, NamespaceLabels, NamespaceMap, NamespaceTemplate
 from injector.requests import Claim
 from injector.server import InjectorRoutes
 from injector.trust import Namespaces, Proof
@@ -18,7 +19,7 @@ from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import Scope
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
-from secrets_svc.runtime.settings import ClusterSettings, Settings
+from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, Settings
 from secrets_svc.runtime.stores import Stores
 
 #: Bytes of an installation's key.
@@ -90,7 +91,11 @@ def _cluster(settings: Settings, wanted: ClusterSettings, store_of: Callable[[Sc
     cluster = Cluster(
         connect(wanted.kubeconfig, context=wanted.context),
         store_of=store_of,
-        key=_installation_key(wanted),
+        key=_installation_key(wanted.installation_key, "installation_key"),
+        previous_keys=[
+            _installation_key(file, f"previous_installation_keys[{index}]")
+            for index, file in enumerate(wanted.previous_installation_keys)
+        ],
         namespace=wanted.namespace,
         call_timeout=settings.injector.deadline * 0.8,
         lease_duration=wanted.lease_duration,
@@ -100,11 +105,11 @@ def _cluster(settings: Settings, wanted: ClusterSettings, store_of: Callable[[Sc
     return _Surroundings(proofs, cluster.staging, cluster.is_ready, cluster.close)
 
 
-def _installation_key(wanted: ClusterSettings) -> bytes:
-    field = "injector.cluster.installation_key"
-    key = read_private(wanted.installation_key, field)
+def _installation_key(file: Path, name: str) -> bytes:
+    field = f"injector.cluster.{name}"
+    key = read_private(file, field)
     if len(key) < MIN_KEY:
-        raise InvalidArgument(f"{field}: file {wanted.installation_key} has fewer than {MIN_KEY} bytes")
+        raise InvalidArgument(f"{field}: file {file} has fewer than {MIN_KEY} bytes")
     return key
 
 
@@ -115,5 +120,9 @@ def _cluster_proofs(wanted: ClusterSettings, organization: str, namespaces: Name
     if wanted.namespace_template is not None:
         proofs.append(NamespaceTemplate(organization, wanted.namespace_template, wanted.domains))
     if wanted.creators:
-        proofs.append(Creator(organization, {each.username: each.namespaces for each in wanted.creators}))
+        proofs.append(Creator(organization, {each.username: _engine(each) for each in wanted.creators}))
     return proofs
+
+
+def _engine(creator: CreatorSettings) -> Engine:
+    return Engine(frozenset(creator.namespaces), creator.project_label, creator.domain_label)

@@ -28,7 +28,7 @@ from injector.review import (
     encode_refusal,
     pod_of,
 )
-from injector.trust import Proof, Unconfirmed, confirm_scope, prove_scope
+from injector.trust import Labels, Proof, Unconfirmed, confirm_scope, prove_scope
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import (
@@ -47,6 +47,7 @@ from secrets_svc.data.reading import Hits, Moment, ScopedReading
 log = logging.getLogger(__name__)
 
 _V1 = "admission.k8s.io/v1"
+_NO_LABELS: Labels = {}
 #: Tries, when a secret is written between being resolved and being read.
 _ATTEMPTS = 4
 
@@ -147,7 +148,7 @@ class AdmissionHandler:
     def _prove(self, request: AdmissionRequest, pod: Pod) -> Scope | None:
         """The proven scope; ``None`` where a live look has the last word."""
         try:
-            return prove_scope(self._proofs, ours.claim(pod.metadata), **_circumstances(request))
+            return prove_scope(self._proofs, ours.claim(pod.metadata), **_circumstances(request, pod))
         except Unconfirmed:
             return None
 
@@ -188,7 +189,9 @@ class AdmissionHandler:
     async def _confirm(self, request: AdmissionRequest, pod: Pod, due: float) -> Scope:
         try:
             async with asyncio.timeout_at(due):
-                return await confirm_scope(self._proofs, ours.claim(pod.metadata), **_circumstances(request))
+                return await confirm_scope(
+                    self._proofs, ours.claim(pod.metadata), **_circumstances(request, pod)
+                )
         except TimeoutError:
             raise DeadlineExceeded(
                 f"no answer within {self._deadline:g} s about what the namespace stands for"
@@ -264,11 +267,16 @@ class AdmissionHandler:
 class _Circumstances(TypedDict):
     namespace: str
     username: str
+    labels: Labels
 
 
-def _circumstances(request: AdmissionRequest) -> _Circumstances:
-    """What proofs go by beside the claim: the API server's word, never the pod's."""
-    return {"namespace": request.namespace, "username": request.user_info.username}
+def _circumstances(request: AdmissionRequest, pod: Pod) -> _Circumstances:
+    """What proofs go by beside the claim: the API server's word; and labels, which are their maker's."""
+    return {
+        "namespace": request.namespace,
+        "username": request.user_info.username,
+        "labels": pod.metadata.labels or _NO_LABELS,
+    }
 
 
 def _open(request: AdmissionRequest, pod: Pod, scope: Scope) -> Admission | None:

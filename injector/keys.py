@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 DOMAIN = "secrets-svc.internal"
 
 #: Annotation: what the pod asks for (our dialect).
@@ -11,9 +13,12 @@ STATUS = f"{DOMAIN}/status"
 #: Labels: the scope that the pod claims. Believed only with a proof.
 PROJECT = f"{DOMAIN}/project"
 DOMAIN_LABEL = f"{DOMAIN}/domain"
+SCOPE_LABELS = (PROJECT, DOMAIN_LABEL)
 
 #: Names of Secrets that begin so are ours.
 RESERVED = "ss-"
+#: What is staged, and its lease, has such a name.
+STAGED_NAME = re.compile(RESERVED + "[0-9a-f]{40}")
 #: Names of volumes that begin so are ours.
 VOLUME = "secrets-svc-files-"
 #: The one key in a staged Secret.
@@ -24,6 +29,8 @@ FILES = "/var/run/secrets/secrets-svc"
 #: Label on what is staged: how the injector finds its leases again.
 STAGED = f"{DOMAIN}/staged"
 STAGED_SELECTOR = f"{STAGED}=true"
+#: Label on a lease: which installation key its Secret's name was made with (an id, not the key).
+KEY_ID = f"{DOMAIN}/key"
 #: Annotations on a lease: which secret it is about, in which version. No value.
 LEASE_SECRET = f"{DOMAIN}/secret"
 LEASE_VERSION = f"{DOMAIN}/version"

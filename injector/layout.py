@@ -117,7 +117,7 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
             untouched = _check_mounts(container, bool(wanted.files)) and untouched
         untouched = untouched and not ours
         shares.append(Share(path, container, wanted.env, ours, others, volume))
-        shape += (path, wanted.env, volume, others, bool(container.volume_mounts))
+        shape += (path, wanted.env, wanted.files, others, bool(container.volume_mounts))
     untouched = _check_references(spec, pod_volumes) and untouched
     kept = tuple(shape) if untouched else None
     return Layout(requests.items, shares, tuple(volumes), pod_volumes, default_mode, kept)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from injector.keys import DOMAIN_LABEL, PROJECT
 from injector.requests import Claim
-from injector.trust import NamespaceFacts, Namespaces, Unconfirmed
+from injector.trust import Labels, NamespaceFacts, Namespaces, Unconfirmed
 from secrets_svc.core.errors import InvalidArgument, PermissionDenied
 from secrets_svc.core.scope import Scope, shown, validate_label
 
@@ -26,26 +27,24 @@ class NamespaceMap:
             for namespace, known in namespaces.items()
         }
 
-    def prove(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+    def prove(self, claim: Claim, *, namespace: str, username: str, labels: Labels) -> Scope:
         """See :class:`Proof`."""
-        del username  # whoever may create pods in a namespace is in its scope
+        del username, labels  # whoever may create pods in a namespace is in its scope
         scope = self._scopes.get(namespace)
         if scope is None:
             raise PermissionDenied(f"namespace {shown(namespace)} is not in the namespace map")
-        return _agreed(claim, scope, namespace)
+        return _agreed(claim, scope, f"namespace {shown(namespace)}")
 
 
-def _agreed(claim: Claim, scope: Scope, namespace: str) -> Scope:
-    """``scope``, which ``namespace`` stands for, if ``claim`` says nothing else."""
+def _agreed(claim: Claim, scope: Scope, witness: str) -> Scope:
+    """``scope``, which ``witness`` stands for, if ``claim`` says nothing else."""
     for kind, claimed, known in (
         ("project", claim.project, scope.project),
         ("domain", claim.domain, scope.domain),
     ):
         if claimed is not None and claimed != known:
             stands = f"stands for {kind} {shown(known)}" if known else f"stands for no one {kind}"
-            raise PermissionDenied(
-                f"the pod claims {kind} {shown(claimed)}, but namespace {shown(namespace)} {stands}"
-            )
+            raise PermissionDenied(f"the pod claims {kind} {shown(claimed)}, but {witness} {stands}")
     return scope
 
 
@@ -63,9 +62,9 @@ class NamespaceLabels:
         self._organization = organization
         self._namespaces = namespaces
 
-    def prove(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+    def prove(self, claim: Claim, *, namespace: str, username: str, labels: Labels) -> Scope:
         """See :class:`Proof`."""
-        del username
+        del username, labels
         facts = self._namespaces.known(namespace)
         if facts is None:
             raise Unconfirmed(f"nothing recent is known of namespace {shown(namespace)}")
@@ -74,9 +73,9 @@ class NamespaceLabels:
         except PermissionDenied as error:
             raise Unconfirmed(error.message) from error
 
-    async def confirm(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+    async def confirm(self, claim: Claim, *, namespace: str, username: str, labels: Labels) -> Scope:
         """See :class:`LiveProof`."""
-        del username
+        del username, labels
         facts = await self._namespaces.look(namespace)
         if facts is None:
             raise PermissionDenied(f"there is no namespace {shown(namespace)}")
@@ -92,7 +91,7 @@ class NamespaceLabels:
             scope = Scope(self._organization, domain or None, project or None)
         except InvalidArgument as error:
             raise PermissionDenied(f"namespace {shown(facts.name)}: {error.message}") from error
-        return _agreed(claim, scope, facts.name)
+        return _agreed(claim, scope, f"namespace {shown(facts.name)}")
 
 
 _TEMPLATE = re.compile(r"([-a-z0-9]*)\{(project|domain)\}([-a-z0-9]*)\{(project|domain)\}([-a-z0-9]*)")
@@ -123,9 +122,9 @@ class NamespaceTemplate:
         self._domains = frozenset(validate_label("domain", domain) for domain in domains)
         _refuse_ambiguous(self._domains, match[3], domain_last=match[4] == "domain")
 
-    def prove(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+    def prove(self, claim: Claim, *, namespace: str, username: str, labels: Labels) -> Scope:
         """See :class:`Proof`. The pod's labels have to say both."""
-        del username
+        del username, labels
         if claim.project is None or claim.domain is None:
             raise PermissionDenied("the pod must claim a project and a domain")
         if claim.domain not in self._domains:
@@ -153,37 +152,73 @@ def _refuse_ambiguous(domains: Iterable[str], separator: str, *, domain_last: bo
 
 _SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([-a-z0-9]{1,63}):([-a-z0-9.]{1,253})")
 #: They make pods of templates that users write: what those claim is the users' word.
-_COPIERS = ("kuberay", "spark-operator", "training-operator", "mpi-operator")
+_COPIERS = (
+    "argo",
+    "dask",
+    "kuberay",
+    "mpi-operator",
+    "spark-operator",
+    "tekton",
+    "training-operator",
+    "volcano",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A workflow engine, and what of its pods is its own word.
+
+    :param namespaces: where it makes them. :param project_label: key of a label that the engine sets over
+        whatever its users wrote; ``None``: it sets none that says the project. :param domain_label: the same.
+    """
+
+    namespaces: frozenset[str]
+    project_label: str | None
+    domain_label: str | None
 
 
 class Creator:
-    """A workflow engine's service account, which sets the labels of its pods itself. Needs guard G1.
+    """A workflow engine's service account, which sets certain labels of its pods itself. Needs guard G1.
 
-    Its word counts in the namespaces of its own pods only. So whoever speaks to the webhook in its name, past
-    the API server, gets nothing staged in a namespace of theirs.
+    Only those labels are believed: others, ours among them, may come from its users' pod templates. Its word
+    counts in the namespaces of its own pods only. So whoever speaks to the webhook in its name, past the API
+    server, gets nothing staged in a namespace of theirs.
 
-    :param namespaces: by username, ``system:serviceaccount:NAMESPACE:NAME``.
+    :param engines: by username, ``system:serviceaccount:NAMESPACE:NAME``.
     :raises InvalidArgument: one of them makes pods of what users write.
     """
 
     name = "creator"
 
-    def __init__(self, organization: str, namespaces: Mapping[str, Iterable[str]]) -> None:
-        for username in namespaces:
+    def __init__(self, organization: str, engines: Mapping[str, Engine]) -> None:
+        for username in engines:
             _check_creator(username)
         self._organization = organization
-        self._namespaces = {username: frozenset(names) for username, names in namespaces.items()}
+        self._engines = dict(engines)
 
-    def prove(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+    def prove(self, claim: Claim, *, namespace: str, username: str, labels: Labels) -> Scope:
         """See :class:`Proof`."""
-        known = self._namespaces.get(username)
-        if known is None:
+        engine = self._engines.get(username)
+        if engine is None:
             raise PermissionDenied(f"{shown(username)} is not one of the configured creators")
-        if namespace not in known:
+        if namespace not in engine.namespaces:
             raise PermissionDenied(f"{shown(username)} is no creator for namespace {shown(namespace)}")
-        if claim.project is None and claim.domain is None:
-            raise PermissionDenied("the pod claims neither a project nor a domain")
-        return Scope(self._organization, claim.domain, claim.project)
+        project, domain = _labelled(engine.project_label, labels), _labelled(engine.domain_label, labels)
+        try:
+            scope = Scope(self._organization, domain, project)
+        except InvalidArgument as error:
+            raise PermissionDenied(f"labels of {shown(username)}: {error.message}") from error
+        return _agreed(claim, scope, f"the label of {shown(username)}")
+
+
+def _labelled(key: str | None, labels: Labels) -> str | None:
+    """What the engine says in label ``key``, which it sets on all of its pods."""
+    if key is None:
+        return None
+    said = labels.get(key)
+    if not said:
+        raise PermissionDenied(f"the pod lacks label {shown(key)}, which its creator sets")
+    return said
 
 
 def _check_creator(username: str) -> None:

@@ -10,6 +10,8 @@ from injector.requests import Claim
 from secrets_svc.core.errors import PermissionDenied
 from secrets_svc.core.scope import Scope
 
+Labels = Mapping[str, str]
+
 
 class Unconfirmed(PermissionDenied):
     """Not proven by what is known here and now; a live look may tell otherwise."""
@@ -22,10 +24,11 @@ class Proof(Protocol):
     def name(self) -> str:
         """In messages."""
 
-    def prove(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+    def prove(self, claim: Claim, *, namespace: str, username: str, labels: Labels) -> Scope:
         """The scope that ``claim`` is in.
 
         :param namespace: of the admission request. :param username: who creates the pod.
+        :param labels: of the pod: whoever made it wrote them.
         :raises PermissionDenied: not proven by this; the message says why.
         :raises Unconfirmed: only a :class:`LiveProof`: see :meth:`LiveProof.confirm`.
         """
@@ -35,14 +38,16 @@ class Proof(Protocol):
 class LiveProof(Proof, Protocol):
     """A proof that goes by a copy of what the cluster says, and can ask the cluster itself."""
 
-    async def confirm(self, claim: Claim, *, namespace: str, username: str) -> Scope:
+    async def confirm(self, claim: Claim, *, namespace: str, username: str, labels: Labels) -> Scope:
         """As :meth:`Proof.prove`, on a look that began after this call.
 
         :raises PermissionDenied: not proven. :raises SecretsError: the cluster can't be asked.
         """
 
 
-def prove_scope(proofs: Iterable[Proof], claim: Claim, *, namespace: str, username: str) -> Scope:
+def prove_scope(
+    proofs: Iterable[Proof], claim: Claim, *, namespace: str, username: str, labels: Labels
+) -> Scope:
     """The scope of a pod by the first proof that holds.
 
     :raises PermissionDenied: none holds; the message has each one's reason.
@@ -52,14 +57,16 @@ def prove_scope(proofs: Iterable[Proof], claim: Claim, *, namespace: str, userna
     refusal: type[PermissionDenied] = PermissionDenied
     for proof in proofs:
         try:
-            return proof.prove(claim, namespace=namespace, username=username)
+            return proof.prove(claim, namespace=namespace, username=username, labels=labels)
         except PermissionDenied as error:
             reasons.append(f"{proof.name}: {error.message}")
             refusal = Unconfirmed if isinstance(error, Unconfirmed) else refusal
     raise refusal("; ".join(reasons) or "no proof of scope is configured")
 
 
-async def confirm_scope(proofs: Iterable[Proof], claim: Claim, *, namespace: str, username: str) -> Scope:
+async def confirm_scope(
+    proofs: Iterable[Proof], claim: Claim, *, namespace: str, username: str, labels: Labels
+) -> Scope:
     """As :func:`prove_scope`, asking the cluster itself where that is possible.
 
     :raises PermissionDenied: none holds. :raises SecretsError: the cluster can't be asked.
@@ -68,8 +75,8 @@ async def confirm_scope(proofs: Iterable[Proof], claim: Claim, *, namespace: str
     for proof in proofs:
         try:
             if isinstance(proof, LiveProof):
-                return await proof.confirm(claim, namespace=namespace, username=username)
-            return proof.prove(claim, namespace=namespace, username=username)
+                return await proof.confirm(claim, namespace=namespace, username=username, labels=labels)
+            return proof.prove(claim, namespace=namespace, username=username, labels=labels)
         except PermissionDenied as error:
             reasons.append(f"{proof.name}: {error.message}")
     raise PermissionDenied("; ".join(reasons) or "no proof of scope is configured")

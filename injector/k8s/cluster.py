@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from injector.k8s.calls import Calls
 from injector.k8s.election import Election
@@ -14,7 +14,7 @@ from injector.k8s.janitor import Janitor, Rounds
 from injector.k8s.namespaces import PATH as NAMESPACES
 from injector.k8s.namespaces import WatchedNamespaces
 from injector.k8s.staging import LEASES, ClusterStaging
-from injector.keys import STAGED_SELECTOR
+from injector.keys import KEY_ID, SCOPE_LABELS, STAGED_SELECTOR
 from secrets_svc.core.scope import Scope
 from secrets_svc.kube.api import ApiServer, path_of
 from secrets_svc.kube.informer import Informer, Metadata
@@ -30,6 +30,7 @@ class Cluster:
     """What the injector needs of one cluster. Threads run from :meth:`start` to :meth:`close`.
 
     :param store_of: the name of the store that a scope's secrets are in. :param key: the installation's.
+    :param previous_keys: the ones it had before.
     :param namespace: the injector's own. :param call_timeout: seconds for one call to the API server.
     :param lease_duration: seconds; see :class:`~injector.k8s.staging.ClusterStaging`.
     """
@@ -40,6 +41,7 @@ class Cluster:
         *,
         store_of: Callable[[Scope], str],
         key: bytes,
+        previous_keys: Iterable[bytes] = (),
         namespace: str,
         call_timeout: float,
         lease_duration: float,
@@ -47,15 +49,21 @@ class Cluster:
     ) -> None:
         holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._calls = Calls(api, timeout=call_timeout)
-        self._namespaces = Informer(api, NAMESPACES)
+        self._namespaces = Informer(api, NAMESPACES, labels=SCOPE_LABELS)
         self._leases = Informer(
-            api, path_of(LEASES, "leases"), selector=STAGED_SELECTOR, on_change=self._lease_changed
+            api,
+            path_of(LEASES, "leases"),
+            selector=STAGED_SELECTOR,
+            labels=[KEY_ID],
+            on_change=self._lease_changed,
         )
         self.namespaces = WatchedNamespaces(self._namespaces, self._calls)
         self.staging = ClusterStaging(
             self._calls, self.namespaces, store_of=store_of, key=key, holder=holder, duration=lease_duration
         )
-        self._janitor = Janitor(api, self._leases, key=key, duration=lease_duration)
+        self._janitor = Janitor(
+            api, self._leases, installation_keys=[key, *previous_keys], duration=lease_duration
+        )
         self._election = Election(api, namespace=namespace, name=ELECTION, holder=holder)
         self._rounds = Rounds(self._janitor, stand=self._election.stand, every=every)
 

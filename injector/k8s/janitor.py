@@ -10,11 +10,11 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from injector.k8s.names import secret_name
-from injector.keys import RESERVED
+from injector.k8s.names import key_id, secret_name
+from injector.keys import KEY_ID, RESERVED, STAGED_NAME
 from secrets_svc.kube.api import ApiServer, Object, path_of
 from secrets_svc.kube.errors import ApiError
 from secrets_svc.kube.informer import Informer, Metadata
@@ -24,13 +24,16 @@ log = logging.getLogger(__name__)
 _LEASES = "coordination.k8s.io/v1"
 _TIMEOUT = 10.0
 _DONE = ("Succeeded", "Failed")
+#: Unknown keys that are told of: one line each.
+_MAX_STRANGE = 16
 
 
 class Janitor:
     """Watches leases change and sweeps those that lasted.
 
-    :param leases: follows ours; tell it of :meth:`saw`. :param key: the installation's.
-    :param duration: seconds that leases last.
+    :param leases: follows ours; tell it of :meth:`saw`.
+    :param installation_keys: the present one and earlier ones. Whose key isn't among them, stays: nobody can
+        tell which Secret it holds. :param duration: seconds that leases last.
     """
 
     def __init__(
@@ -38,13 +41,14 @@ class Janitor:
         api: ApiServer,
         leases: Informer,
         *,
-        key: bytes,
+        installation_keys: Iterable[bytes],
         duration: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._leases = leases
-        self._key = key
+        self._keys = {key_id(key): key for key in installation_keys}
+        self._strange: set[str] = set()
         self._duration = duration
         self._clock = clock
         self._changed_at: dict[str, float] = {}
@@ -59,7 +63,7 @@ class Janitor:
     def sweep(self, keep_on: Callable[[], bool] = lambda: True) -> int:
         """Delete what nobody needs; returns how many. Goes on with the others where one fails.
 
-        :param keep_on: asked before each namespace.
+        :param keep_on: asked before each deletion.
         """
         by_namespace: dict[str, list[Metadata]] = defaultdict(list)
         for lease in self._leases.all():
@@ -70,21 +74,42 @@ class Janitor:
             if not keep_on():
                 break
             try:
-                deleted += self._sweep_namespace(namespace, leases)
+                deleted += self._sweep_namespace(namespace, leases, keep_on)
             except ApiError as error:
                 log.warning("sweeping namespace %s: %s; it stays for the next time", namespace, error)
         return deleted
 
     def _has_lasted(self, lease: Metadata) -> bool:
+        if lease.terminating or not STAGED_NAME.fullmatch(lease.name):
+            return False
         changed_at = self._changed_at.get(lease.uid)
-        return changed_at is not None and self._clock() - changed_at > self._duration
+        if changed_at is None or self._clock() - changed_at <= self._duration:
+            return False
+        key = lease.labels.get(KEY_ID, "")
+        if key not in self._keys:
+            self._tell_of_strange(key, lease)
+        return key in self._keys
 
-    def _sweep_namespace(self, namespace: str, leases: list[Metadata]) -> int:
+    def _tell_of_strange(self, key: str, lease: Metadata) -> None:
+        if key in self._strange or len(self._strange) >= _MAX_STRANGE:
+            return
+        self._strange.add(key)
+        log.warning(
+            "lease %s/%s was made with another installation key: name it in "
+            "injector.cluster.previous_installation_keys, else it stays for ever",
+            *(lease.namespace, lease.name),
+        )
+
+    def _sweep_namespace(self, namespace: str, leases: list[Metadata], keep_on: Callable[[], bool]) -> int:
         needed = self._needed(namespace)
         deleted = 0
         for lease in leases:
-            if secret_name(self._key, lease_uid=lease.uid) not in needed:
-                deleted += self._delete(lease)
+            name = secret_name(self._keys[lease.labels[KEY_ID]], lease_uid=lease.uid)
+            if name in needed:
+                continue
+            if not keep_on():
+                break
+            deleted += self._delete(lease)
         return deleted
 
     def _needed(self, namespace: str) -> set[str]:

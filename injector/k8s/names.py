@@ -8,8 +8,9 @@ from injector.keys import RESERVED
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved
 
+_KEY_ID = "secrets-svc key id 1"
 _LEASE = "secrets-svc lease 1"
-_SECRET = "secrets-svc secret 1"  # noqa: S105  # separates the two uses of one key
+_SECRET = "secrets-svc secret 1"  # noqa: S105  # separates the uses of one key
 
 
 def lease_name(key: bytes, *, namespace_uid: str, store: str, resolved: Resolved) -> str:
@@ -24,6 +25,11 @@ def lease_name(key: bytes, *, namespace_uid: str, store: str, resolved: Resolved
 def secret_name(key: bytes, *, lease_uid: str) -> str:
     """The Secret that belongs to the lease with that uid."""
     return _name(key, _SECRET, lease_uid)
+
+
+def key_id(key: bytes) -> str:
+    """Tells installation keys apart, and nothing about them."""
+    return _name(key, _KEY_ID).removeprefix(RESERVED)[:16]
 
 
 def _name(key: bytes, *parts: str) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from injector import keys
 from injector.delivery.staging import Read, Staged, ValueFacts
 from injector.k8s.calls import Calls
-from injector.k8s.names import lease_name, secret_name
+from injector.k8s.names import key_id, lease_name, secret_name
 from injector.trust import NamespaceFacts, Namespaces
 from secrets_svc.core.errors import SecretsError, Unavailable
 from secrets_svc.core.ports import Resolved, SecretVersion
@@ -30,6 +30,10 @@ DURATION = 3600.0
 CAPACITY = 50_000
 #: Tries while the API server says "again", or the lease goes away under us.
 _ATTEMPTS = 3
+#: Seconds that are waited out when the API server asks for it; for more the caller tries again.
+_MAX_PAUSE = 1.0
+#: Leases that went while their Secrets were being made: this many are remembered.
+_GONE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class ClusterStaging:
         self._namespaces = namespaces
         self._store_of = store_of
         self._key_bytes = key
+        self._key_id = key_id(key)
         self._holder = holder
         self._duration = duration
         self._capacity = capacity
@@ -75,6 +80,7 @@ class ClusterStaging:
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._by_lease: dict[str, _Key] = {}
         self._gone: deque[str] = deque()
+        self._gone_lately: OrderedDict[str, None] = OrderedDict()
         self._under_way: dict[_Key, asyncio.Task[Staged]] = {}
 
     def staged(self, namespace: str, resolved: Resolved) -> Staged | None:
@@ -108,7 +114,11 @@ class ClusterStaging:
     def _forget_gone(self) -> None:
         """Where a lease is gone its Secret is too."""
         while self._gone:
-            key = self._by_lease.pop(self._gone.popleft(), None)
+            uid = self._gone.popleft()
+            self._gone_lately[uid] = None
+            if len(self._gone_lately) > _GONE:
+                self._gone_lately.popitem(last=False)
+            key = self._by_lease.pop(uid, None)
             if key is not None:
                 self._entries.pop(key, None)
 
@@ -118,11 +128,12 @@ class ClusterStaging:
             try:
                 return await self._try_to_stage(namespace, resolved, read)
             except ApiError as error:
+                pause = error.retry_after or 0.05
                 again = error.is_conflict or error.status == 429
-                if not again or attempt == _ATTEMPTS:
+                if not again or attempt == _ATTEMPTS or pause > _MAX_PAUSE:
                     raise self._refused(error, namespace) from error
                 attempt += 1
-                await asyncio.sleep(error.retry_after or 0.05)
+                await asyncio.sleep(pause)
 
     async def _try_to_stage(self, namespace: NamespaceFacts, resolved: Resolved, read: Read) -> Staged:
         asked_at = self._clock()
@@ -140,6 +151,9 @@ class ClusterStaging:
         except ApiError as error:
             if not error.is_there_already:  # which is healthy: same lease, same version, same bytes
                 raise
+        self._forget_gone()
+        if lease.uid in self._gone_lately:
+            raise ApiError(409, "Conflict", "the lease went meanwhile")
         if known is not None and known.staged.name == name:
             staged = known.staged
         else:
@@ -154,7 +168,7 @@ class ClusterStaging:
             "PATCH",
             path_of(LEASES, "leases", namespace.name, name),
             query={"fieldManager": MANAGER, "force": "true"},
-            body=lease_object(name, resolved, holder=self._holder, duration=self._duration),
+            body=self._lease_object(name, resolved),
             content_type=APPLY_PATCH,
             accept=METADATA,
         )
@@ -164,6 +178,9 @@ class ClusterStaging:
         if lease.terminating:
             raise ApiError(409, "Conflict", "the lease is being deleted")
         return lease
+
+    def _lease_object(self, name: str, resolved: Resolved) -> Object:
+        return lease_object(name, resolved, key_id=self._key_id, holder=self._holder, duration=self._duration)
 
     def _remember(self, key: _Key, entry: _Entry) -> None:
         before = self._entries.get(key)
@@ -183,7 +200,7 @@ class ClusterStaging:
         return error.translated(what)
 
 
-def lease_object(name: str, resolved: Resolved, *, holder: str, duration: float) -> Object:
+def lease_object(name: str, resolved: Resolved, *, key_id: str, holder: str, duration: float) -> Object:
     """The lease as it is applied; it says which secret it is about, and no value."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {
@@ -191,7 +208,7 @@ def lease_object(name: str, resolved: Resolved, *, holder: str, duration: float)
         "kind": "Lease",
         "metadata": {
             "name": name,
-            "labels": {keys.STAGED: "true", keys.NOT_FOR_BACKUP: "true"},
+            "labels": {keys.STAGED: "true", keys.NOT_FOR_BACKUP: "true", keys.KEY_ID: key_id},
             "annotations": {
                 keys.LEASE_SECRET: f"{resolved.ref.name} in {resolved.ref.scope}",
                 keys.LEASE_VERSION: resolved.token,

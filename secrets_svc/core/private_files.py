@@ -15,6 +15,7 @@ from secrets_svc.core.errors import InvalidArgument, Unavailable
 #: Mode bits that give anything to anybody but the owner, and those that let others write.
 OTHERS = 0o077
 OTHERS_WRITE = 0o022
+GROUP_READS = 0o040
 
 
 def private_folder(path: Path) -> Path:
@@ -45,10 +46,16 @@ def check_private(path: Path, *, mask: int = OTHERS) -> None:
 def read_if_private(path: Path, *, mask: int = OTHERS, limit: int = 65_536) -> bytes:
     """The first ``limit`` bytes of a file, its mode checked on the open file.
 
+    A group may read what isn't ours: so Kubernetes gives files of a Secret to a pod that isn't root
+    (``fsGroup``), and we are in by that group.
+
     :raises InvalidArgument: others have rights in ``mask``. :raises OSError: it can't be read.
     """
     with path.open("rb") as file:
-        _refuse(path, os.fstat(file.fileno()).st_mode, mask)
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.geteuid():
+            mask &= ~GROUP_READS
+        _refuse(path, status.st_mode, mask)
         return file.read(limit)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
@@ -68,7 +68,7 @@ class ApiServer:
             body=body,
             headers={"accept": accept, "content-type": content_type},
         )
-        answer = _decoded(response.data)
+        answer = _decoded(_whole(response))
         if response.status >= 300:
             raise of_status(response.status, answer, response.headers.get("retry-after"))
         if not isinstance(answer, dict):
@@ -82,7 +82,7 @@ class ApiServer:
         :raises ApiError: see :meth:`call`; 410 where that version is too old.
         """
         query = {**query, "watch": "1", "allowWatchBookmarks": "true"}
-        response = self._send("GET", path, query, timeout=silence, headers={"accept": accept}, preload=False)
+        response = self._send("GET", path, query, timeout=silence, headers={"accept": accept})
         if response.status >= 300:
             try:
                 answer = _decoded(response.read(MAX_EVENT))
@@ -120,12 +120,11 @@ class ApiServer:
         timeout: float,
         headers: dict[str, str],
         body: Object | None = None,
-        preload: bool = True,
     ) -> urllib3.HTTPResponse:
         authorization = self._identity.header()
         if authorization is not None:
             headers["authorization"] = authorization
-        try:
+        with _told_apart():
             response = self._pool.request(
                 method,
                 self.url + path + (f"?{urlencode(query)}" if query else ""),
@@ -133,16 +132,34 @@ class ApiServer:
                 headers={"user-agent": "secrets-svc", **headers},
                 timeout=urllib3.Timeout(connect=min(timeout, 5.0), read=timeout),
                 retries=False,
-                preload_content=preload,
+                preload_content=False,
             )
             assert isinstance(response, urllib3.HTTPResponse)
             return response
-        except urllib3.exceptions.NewConnectionError as error:  # which urllib3 counts among the time-outs
-            raise NoAnswer from error
-        except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
-            raise TimedOut from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise NoAnswer from error
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Why there is no answer, as an error of ours."""
+    try:
+        yield
+    except urllib3.exceptions.NewConnectionError as error:  # which urllib3 counts among the time-outs
+        raise NoAnswer from error
+    except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
+        raise TimedOut from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise NoAnswer from error
+
+
+def _whole(response: urllib3.HTTPResponse) -> bytes:
+    """What the server answers; a longer answer than we take is none."""
+    with _told_apart():
+        data = response.read(MAX_ANSWER + 1)
+    if len(data) > MAX_ANSWER:
+        response.close()
+        raise ApiError(502, "BadAnswer")
+    response.release_conn()
+    return data
 
 
 class Watch:
@@ -156,22 +173,25 @@ class Watch:
 
         :raises ApiError: the connection broke, fell silent, or the server says why it ends.
         """
-        pending = bytearray()
         try:
-            while part := self._response.read1(65536):  # as it comes, chunked or not
-                pending += part
-                while (end := pending.find(b"\n")) >= 0:
-                    event = _decoded(bytes(pending[:end]))
-                    del pending[: end + 1]
-                    yield _checked(event)
-                if len(pending) > MAX_EVENT:
-                    raise ApiError(502, "BadAnswer")
+            yield from self._events()
         except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise TimedOut from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise NoAnswer from error
         finally:
             self._response.close()
+
+    def _events(self) -> Iterator[Object]:
+        pending = bytearray()
+        while part := self._response.read1(65536):  # as it comes, chunked or not
+            pending += part
+            while (end := pending.find(b"\n")) >= 0:
+                event = _decoded(bytes(pending[:end]))
+                del pending[: end + 1]
+                yield _checked(event)
+            if len(pending) > MAX_EVENT:
+                raise ApiError(502, "BadAnswer")
 
     def close(self) -> None:
         """Wake whoever iterates: the watch ends."""

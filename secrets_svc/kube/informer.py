@@ -6,8 +6,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from secrets_svc.kube.api import METADATA, METADATA_LIST, ApiServer, Object, Watch
@@ -49,11 +49,23 @@ class Metadata:
             terminating=metadata.get("deletionTimestamp") is not None,
         )
 
+    def brief(self, labels: frozenset[str]) -> Metadata:
+        """Only what is worth keeping of very many: of the labels those in ``labels``, no annotations."""
+        kept = {key: text for key, text in self.labels.items() if key in labels}
+        return replace(self, labels=kept, annotations={})
+
     @property
     def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return self.namespace, self.name
 
+
+def seconds_since_boot() -> float:
+    """As :func:`time.monotonic`, but it goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if _HAS_BOOTTIME else time.monotonic()
+
+
+_HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")  # Linux
 
 #: Told what an object was and is; ``None`` where it wasn't or isn't. Called in the informer's thread.
 OnChange = Callable[[Metadata | None, Metadata | None], None]
@@ -63,7 +75,8 @@ class Informer:
     """Follows one collection, in a thread of its own, until it is stopped.
 
     :param path: of the collection. :param selector: of labels, "" for all.
-    :param on_change: see :data:`OnChange`. It must not raise.
+    :param labels: keys of those to keep. :param on_change: see :data:`OnChange`. It must not raise.
+    :param clock: seconds; by default one that goes on while the machine sleeps.
     """
 
     def __init__(
@@ -72,16 +85,19 @@ class Informer:
         path: str,
         *,
         selector: str = "",
+        labels: Iterable[str] = (),
         on_change: OnChange = lambda _was, _is: None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = seconds_since_boot,
     ) -> None:
         self._api = api
         self._path = path
         self._query = {"labelSelector": selector} if selector else {}
+        self._labels = frozenset(labels)
         self._on_change = on_change
         self._clock = clock
         self._known: dict[tuple[str, str], Metadata] = {}
         self._heard_at: float | None = None
+        self._version: str | None = None
         self._listed = threading.Event()
         self._stopping = threading.Event()
         self._watch: Watch | None = None
@@ -119,23 +135,23 @@ class Informer:
 
     def _follow(self) -> None:
         pause = _BACKOFF[0]
-        version: str | None = None
         while not self._stopping.is_set():
             try:
-                version = self._list() if version is None else version
-                version = self._watch_from(version)
+                if self._version is None:
+                    self._version = self._list()
+                self._follow_from(self._version)
                 pause = _BACKOFF[0]
                 continue
             except ApiError as error:
                 if self._stopping.is_set():
                     break
                 if error.is_expired:
-                    version = None
+                    self._version = None
                 else:
                     log.warning("watching %s: %s; trying again", self._path, error)
             except Exception as error:
                 log.error("unforeseen %s while watching %s", type(error).__name__, self._path)
-                version = None
+                self._version = None
             self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads replicas, no secret
             pause = min(pause * 2, _BACKOFF[1])
 
@@ -146,7 +162,7 @@ class Informer:
         pages = self._api.pages(self._path, timeout=30.0, query=self._query, accept=METADATA_LIST)
         for page in pages:
             for item in page.get("items") or ():
-                metadata = Metadata.of(item)
+                metadata = Metadata.of(item).brief(self._labels)
                 found[metadata.key] = metadata
             version = _text(page.get("metadata", {}).get("resourceVersion"))
         for key, was in list(self._known.items()):
@@ -158,14 +174,14 @@ class Informer:
         self._listed.set()
         return version
 
-    def _watch_from(self, version: str) -> str:
-        """Follow events until the server ends the watch; returns the version that came last."""
+    def _follow_from(self, version: str) -> None:
+        """Follow events until the server ends the watch; each moves the version to go on from."""
         query = {**self._query, "resourceVersion": version, "timeoutSeconds": str(_WATCH_FOR)}
         self._watch = watch = self._api.watch(self._path, query=query, accept=METADATA, silence=_SILENCE)
         try:
             for event in watch:
-                metadata = Metadata.of(event["object"])
-                version = metadata.resource_version or version
+                metadata = Metadata.of(event["object"]).brief(self._labels)
+                self._version = metadata.resource_version or self._version
                 if event["type"] == "DELETED":
                     self._keep(self._known.get(metadata.key), None)
                 elif event["type"] in ("ADDED", "MODIFIED"):
@@ -175,7 +191,6 @@ class Informer:
                     break
         finally:
             self._watch = None
-        return version
 
     def _keep(self, was: Metadata | None, now: Metadata | None) -> None:
         if was is not None and now is not None and was.resource_version == now.resource_version:

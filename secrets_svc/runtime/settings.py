@@ -5,6 +5,7 @@ Each field says what it means, its unit, and why that default; the reference pag
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.policy import UNKNOWN_ACTOR, Role
 from secrets_svc.core.scope import Scope, validate_label
+
+#: Labels and Selectors, "Syntax and character set" (kubernetes.io/docs).
+_LABEL_KEY = re.compile(
+    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
 
 
 def _label(text: str) -> str:
@@ -51,8 +57,15 @@ def _principal(text: str) -> str:
     return text
 
 
+def _label_key(text: str) -> str:
+    if not _LABEL_KEY.fullmatch(text):
+        raise ValueError('must be the key of a Kubernetes label, e.g. "project" or "example.com/project"')
+    return text
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_path)]
 Label = Annotated[str, AfterValidator(_label)]
+LabelKey = Annotated[str, AfterValidator(_label_key)]
 Address = Annotated[str, AfterValidator(_address)]
 PrincipalName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_principal)]
 
@@ -172,6 +185,18 @@ class CreatorSettings(Group):
     namespaces: tuple[Label, ...] = Field(
         min_length=1, description="Where it makes its pods. Elsewhere its word counts for nothing."
     )
+    project_label: LabelKey | None = Field(
+        None,
+        description="Label of its pods that says the project, which the engine sets over whatever its users "
+        'write (Flyte 2: "project"). Other labels, ours among them, are the users\' word.',
+    )
+    domain_label: LabelKey | None = Field(None, description='The same for the domain (Flyte 2: "domain").')
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.project_label is None and self.domain_label is None:
+            raise ValueError("must have a project_label, a domain_label or both: what the engine says")
+        return self
 
 
 class ClusterSettings(Group):
@@ -180,6 +205,11 @@ class ClusterSettings(Group):
     installation_key: AbsolutePath = Field(
         description="File with 32 bytes or more of chance, mode 0600, the same on all replicas, e.g. from "
         "head -c 32 /dev/urandom: without it nobody can tell the names of staged Secrets beforehand."
+    )
+    previous_installation_keys: tuple[AbsolutePath, ...] = Field(
+        (),
+        description="Files with the keys it had before. What was staged under a key that is in neither "
+        "setting is never tidied up: nobody can tell whether a pod needs it.",
     )
     kubeconfig: AbsolutePath | None = Field(
         None,

@@ -28,6 +28,7 @@ STATUS = "secrets-svc.internal/status"
 PROJECT = "secrets-svc.internal/project"
 DOMAIN = "secrets-svc.internal/domain"
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/secrets-svc"
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 
 
 class Server:
@@ -112,8 +113,7 @@ class Installation:
 
     def __enter__(self) -> Self:
         self.outlast(SYSTEM)
-        for manifest in sorted(MANIFESTS.glob("*.yaml")):
-            self.cluster.kubectl("apply", "-f", str(manifest))
+        self.cluster.kubectl("apply", "-k", str(MANIFESTS))
         self.server = self.serve("all")
         self.lead_to(self.server)
         return self
@@ -243,6 +243,14 @@ class Installation:
         assert answer.status >= 400, answer.body
         message: str = answer.body["message"]
         return message
+
+    def set_guard(self, policy: str, variable: str, expression: str) -> None:
+        """Give one of the guards' variables that are the operator's another value."""
+        path = f"{POLICIES}/{policy}"
+        variables = self.api("GET", path).ok()["spec"]["variables"]
+        [entry] = [each for each in variables if each["name"] == variable]
+        entry["expression"] = expression
+        self.merge(path, {"spec": {"variables": variables}}).ok()
 
     def pods(self, namespace: str) -> list[dict[str, Any]]:
         """The pods in a namespace."""

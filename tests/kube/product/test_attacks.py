@@ -250,11 +250,9 @@ def test_a_tenant_can_not_prepare_what_will_be_staged(installation: Installation
     leases = f"/apis/coordination.k8s.io/v1/namespaces/{shop}/leases"
     installation.api("DELETE", f"{leases}/{lease['metadata']['name']}").ok()
     until(lambda: not installation.staged(shop), what="the staged Secret to go")
-    forged = {
-        "metadata": {"name": lease["metadata"]["name"], "labels": lease["metadata"]["labels"]},
-        "spec": {},
-    }
-    installation.api("POST", leases, forged).ok()
+    name_and_labels = {"name": lease["metadata"]["name"], "labels": lease["metadata"]["labels"]}
+    answer = installation.api("POST", leases, {"metadata": name_and_labels, "spec": {}})
+    assert "guard 3" in answer.body["message"]  # whoever asks
     again = reference(installation.admitted(shop, pod("b", [{"name": name, "env": "A"}])), "A")
     assert again != secret
     assert installation.staged(shop)[again] == b"the true one"
@@ -263,14 +261,8 @@ def test_a_tenant_can_not_prepare_what_will_be_staged(installation: Installation
 # -- engines (proof by creator)
 
 
-GUARD_1 = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/secrets-svc-guard-1-creators"
-
-
 def list_engines(installation: Installation, usernames: list[str]) -> None:
-    variables = installation.api("GET", GUARD_1).ok()["spec"]["variables"]
-    [entry] = [each for each in variables if each["name"] == "engines"]
-    entry["expression"] = json.dumps(usernames)
-    installation.merge(GUARD_1, {"spec": {"variables": variables}}).ok()
+    installation.set_guard("secrets-svc-guard-1-creators", "engines", json.dumps(usernames))
 
 
 @pytest.fixture
@@ -305,7 +297,9 @@ def test_guard_1_keeps_an_engine_from_lending_its_account(
 
 def staged_secret(**fields: Any) -> dict[str, Any]:
     owner = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": "ss-" + "a" * 40, "uid": "u"}
-    metadata = {"name": "ss-" + "b" * 40, "ownerReferences": [owner]} | fields.pop("metadata", {})
+    labels = {"secrets-svc.internal/staged": "true"}
+    metadata = {"name": "ss-" + "b" * 40, "ownerReferences": [owner], "labels": labels}
+    metadata |= fields.pop("metadata", {})
     whole = {"metadata": metadata, "immutable": True, "type": "secrets-svc.internal/staged", **fields}
     return {key: value for key, value in whole.items() if value is not None}
 
@@ -334,7 +328,26 @@ FORBIDDEN = {
             }
         ),
     ),
+    "a pull secret": (
+        "",
+        staged_secret(type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "e30="}),
+    ),
+    "one with a label for others": (
+        "",
+        staged_secret(
+            metadata={
+                "labels": {
+                    "secrets-svc.internal/staged": "true",
+                    "argocd.argoproj.io/secret-type": "cluster",
+                }
+            }
+        ),
+    ),
+    "one with an annotation": ("", staged_secret(metadata={"annotations": {"a.example/b": "c"}})),
+    "one that can't be removed": ("", staged_secret(metadata={"finalizers": ["a.example/b"]})),
+    "one with another key": ("", staged_secret(data={"ca.crt": "eA=="})),
     "one in a namespace without a scope": ("default", staged_secret()),
+    "one in our own namespace": (SYSTEM, staged_secret()),
 }
 
 
@@ -381,6 +394,33 @@ def test_guard_3_our_token_has_leases_of_ours_only(installation: Installation, s
     )
     assert "guard 3" in answer.body["message"]  # a reserved name that isn't ours yet
     assert installation.api("GET", f"{path}/foreign").body["spec"]["holderIdentity"] == "them"
+
+
+def test_guard_3_nobody_else_has_leases_with_our_label(installation: Installation, shop: str) -> None:
+    name = installation.create(b"x")
+    installation.admitted(shop, pod("a", [{"name": name}]))
+    [lease] = installation.leases(shop)
+    tenant = installation.tenant(shop)
+    role = f"{shop}-leases"
+    verbs = "--verb=get,list,create,update,patch,delete"
+    installation.cluster.kubectl("create", "role", role, "-n", shop, verbs, "--resource=leases")
+    account = tenant.removeprefix("system:serviceaccount:")
+    installation.cluster.kubectl(
+        "create", "rolebinding", role, "-n", shop, f"--role={role}", f"--serviceaccount={account}"
+    )
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{shop}/leases"
+    own = {"metadata": {"name": "own"}, "spec": {}}
+    installation.api("POST", path, own, as_user=tenant).ok()
+    merge = "application/merge-patch+json"
+    for target, patch in (
+        ("own", {"metadata": {"labels": LEASE["metadata"]["labels"]}}),
+        (lease["metadata"]["name"], {"metadata": {"labels": {"secrets-svc.internal/staged": None}}}),
+        (lease["metadata"]["name"], {"metadata": {"finalizers": ["a.example/b"]}}),
+    ):
+        answer = installation.api("PATCH", f"{path}/{target}", patch, as_user=tenant, content_type=merge)
+        assert "guard 3" in answer.body["message"]
+    installation.api("DELETE", f"{path}/{lease['metadata']['name']}", as_user=tenant).ok()
+    until(lambda: not installation.staged(shop), what="the staged Secret to go with it")
 
 
 def test_our_token_reads_no_secret_and_no_foreign_lease(installation: Installation, shop: str) -> None:

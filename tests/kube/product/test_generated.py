@@ -115,6 +115,28 @@ def test_a_second_webhook_that_takes_ours_away_is_put_right(installation: Instal
     assert reference(answer.ok(), "A") in installation.staged(shop)
 
 
+def ask_late(request: dict[str, Any]) -> list[dict[str, Any]]:
+    annotations = request["object"]["metadata"].get("annotations", {})
+    asked = {**annotations, REQUEST: json.dumps([{"name": "late", "optional": True}])}
+    return [{"op": "add", "path": "/metadata/annotations", "value": asked}]
+
+
+def test_guard_5_a_request_that_comes_after_our_turn_is_not_overlooked(
+    installation: Installation, shop: str
+) -> None:
+    answer = meddled(installation, shop, ask_late, pod("late", None))
+    assert answer.status == 422
+    assert "guard 5" in answer.body["message"]
+
+
+@pytest.mark.parametrize("request_", ["[]", " [ ] "])
+def test_but_a_request_for_nothing_is_answered_by_nothing(
+    installation: Installation, shop: str, request_: str
+) -> None:
+    stored = installation.admitted(shop, pod(f"n{len(request_)}", request_))
+    assert STATUS not in stored["metadata"]["annotations"]
+
+
 def test_a_second_webhook_that_steals_is_refused(installation: Installation, shop: str) -> None:
     name = installation.create(b"x")
     other = installation.create(b"y")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -17,7 +17,7 @@ from injector.k8s.janitor import Janitor
 from injector.k8s.namespaces import PATH as NAMESPACES
 from injector.k8s.namespaces import WatchedNamespaces
 from injector.k8s.staging import LEASES, ClusterStaging
-from injector.keys import STAGED_SELECTOR
+from injector.keys import KEY_ID, SCOPE_LABELS, STAGED_SELECTOR
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
@@ -43,24 +43,24 @@ class Clock:
 class Replica:
     """One injector's staging and janitor, without its socket."""
 
-    def __init__(self, api: ApiServer, clock: Clock) -> None:
+    def __init__(self, api: ApiServer, clock: Clock, keys: Sequence[bytes] = (KEY,)) -> None:
         self.clock = clock
         self.leases = Informer(
-            api, path_of(LEASES, "leases"), selector=STAGED_SELECTOR, on_change=self.changed
+            api, path_of(LEASES, "leases"), selector=STAGED_SELECTOR, labels=[KEY_ID], on_change=self.changed
         )
-        self.namespaces = Informer(api, NAMESPACES)
+        self.namespaces = Informer(api, NAMESPACES, labels=SCOPE_LABELS)
         calls = Calls(api, timeout=5)
         holder = uuid.uuid4().hex
         self.staging = ClusterStaging(
             calls,
             WatchedNamespaces(self.namespaces, calls),
             store_of=lambda _: "local",
-            key=KEY,
+            key=keys[0],
             holder=holder,
             duration=DURATION,
             clock=clock,
         )
-        self.janitor = Janitor(api, self.leases, key=KEY, duration=DURATION, clock=clock)
+        self.janitor = Janitor(api, self.leases, installation_keys=keys, duration=DURATION, clock=clock)
         self.calls = calls
         self.leases.start()
         self.namespaces.start()
@@ -237,6 +237,42 @@ def test_renewals_write_a_lease_and_find_the_secret(cluster: Cluster, api: ApiSe
     finally:
         for replica in world.replicas:
             replica.close()
+
+
+def test_an_exchanged_installation_key_takes_nothing_from_live_pods(
+    cluster: Cluster, api: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(cluster, api, 0)
+    other = b"n" * 32
+    forgetful, knowing = Replica(api, world.clock, [other]), Replica(api, world.clock, [other, KEY])
+    world.replicas += [forgetful, knowing]
+
+    def heard_of(replica: Replica) -> int:
+        return [lease.namespace for lease in replica.leases.all()].count(world.namespace)
+
+    async def story() -> None:
+        before = await world.replicas[0].staging.stage(world.namespace, world.versions[0], read)
+        needless = await world.replicas[0].staging.stage(world.namespace, world.versions[1], read)
+        world.replicas[:] = [world.replicas[0]] * 2
+        world.versions[:] = world.versions[:1]
+        await world.admit()
+        world.clock.now += 1
+        after = await knowing.staging.stage(world.namespace, world.versions[0], read)
+        assert after.name != before.name
+        for replica in (forgetful, knowing):
+            until(lambda replica=replica: heard_of(replica) == 3, what="the leases")
+        world.clock.now += DURATION + 1
+        assert forgetful.janitor.sweep() == 1  # its own, which no pod needs
+        assert world.staged() >= {before.name, needless.name}
+        assert knowing.janitor.sweep() == 1
+        until(lambda: world.staged() == {before.name}, what="the rest to go")
+
+    try:
+        asyncio.run(story())
+    finally:
+        for replica in {*world.replicas, forgetful, knowing}:
+            replica.close()
+    assert caplog.text.count("previous_installation_keys") == 1
 
 
 def test_one_replica_at_a_time_is_elected(cluster: Cluster, api: ApiServer) -> None:

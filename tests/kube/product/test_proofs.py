@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import uuid
@@ -13,7 +14,9 @@ import pytest
 from installation import DOMAIN, PROJECT, Installation, Server, pod, reference
 from kit import until
 
-POLICY = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/secrets-svc-guard-3-secrets"
+UNLABELLED = ("secrets-svc-guard-3-secrets", "unlabelled")
+#: As an engine sets them on its pods.
+STAMPED = {"project": "shop", "domain": "production"}
 LABELS = {PROJECT: "shop", DOMAIN: "production"}
 
 
@@ -26,26 +29,27 @@ def engine(installation: Installation) -> str:
 @pytest.fixture(scope="module")
 def templated(installation: Installation, engine: str) -> Iterator[Server]:
     """A server that goes by names of namespaces and by that engine's word; guard 3 lets it."""
-    policy = installation.api("GET", POLICY).ok()
-    before = policy["spec"]["validations"]
-    change(installation, before[:-1])
+    namespaces = f"^({engine.split(':')[2]}|[a-z0-9-]+-(production|staging))$"
+    installation.set_guard(*UNLABELLED, json.dumps(namespaces))
     server = installation.serve(
         "injector",
         namespace_labels=False,
         namespace_template="{project}-{domain}",
         domains=["production", "staging"],
-        creators=[{"username": engine, "namespaces": [engine.split(":")[2]]}],
+        creators=[
+            {
+                "username": engine,
+                "namespaces": [engine.split(":")[2]],
+                "project_label": "project",
+                "domain_label": "domain",
+            }
+        ],
     )
     installation.lead_to(server)
     yield server
     installation.lead_to(installation.server)
     server.stop()
-    change(installation, before)
-
-
-def change(installation: Installation, validations: list[Any]) -> None:
-    patch = {"spec": {"validations": validations}}
-    installation.merge(POLICY, patch).ok()
+    installation.set_guard(*UNLABELLED, '"^$"')
 
 
 def claiming(name: str, **labels: str) -> dict[str, Any]:
@@ -98,12 +102,22 @@ def test_an_engines_word_is_taken_and_nobody_elses(
     namespace = engine.split(":")[2]
 
     def gets_it() -> bool:
-        return bool(installation.submit(namespace, claiming(name, **LABELS), as_user=engine).status == 201)
+        return bool(installation.submit(namespace, claiming(name, **STAMPED), as_user=engine).status == 201)
 
     until(gets_it, what="the engine's pod to be admitted")
     other = installation.tenant(namespace)
-    message = installation.refused(namespace, claiming(name, **LABELS), as_user=other)
+    message = installation.refused(namespace, claiming(name, **LABELS, **STAMPED), as_user=other)
     assert "is not one of the configured creators" in message
+
+
+def test_what_its_users_wrote_into_the_pod_is_not_the_engines_word(
+    installation: Installation, templated: Server, engine: str
+) -> None:
+    name = installation.create(b"x")
+    namespace = engine.split(":")[2]
+    for labels in (LABELS, {**LABELS, **STAMPED, "project": "mail"}, {**STAMPED, PROJECT: "mail"}):
+        message = installation.refused(namespace, claiming(name, **labels), as_user=engine)
+        assert "permission_denied" in message
 
 
 def test_and_elsewhere_it_counts_for_nothing(
@@ -113,7 +127,7 @@ def test_and_elsewhere_it_counts_for_nothing(
     name = installation.create(b"x")
     namespace = installation.namespace("mail", "production")
     tenant = installation.tenant(namespace)
-    body = claiming(name, **LABELS)
+    body = claiming(name, **STAMPED)
     request = {
         "uid": "u",
         "kind": {"group": "", "version": "v1", "kind": "Pod"},
@@ -139,12 +153,18 @@ STOPS = {
     ),
     "a template without domains": ('namespace_template = "{project}-{domain}"', "needs the list of domains"),
     "a controller as creator": (
-        'creators = [{username = "system:serviceaccount:kube-system:job-controller", namespaces = ["a"]}]',
+        'creators = [{username = "system:serviceaccount:kube-system:job-controller", namespaces = ["a"], '
+        'project_label = "project"}]',
         "their labels prove nothing",
     ),
     "a creator of no namespace": (
-        'creators = [{username = "system:serviceaccount:flyte:engine", namespaces = []}]',
+        'creators = [{username = "system:serviceaccount:flyte:engine", namespaces = [], '
+        'project_label = "project"}]',
         "injector.cluster.creators",
+    ),
+    "a creator that says nothing": (
+        'creators = [{username = "system:serviceaccount:flyte:engine", namespaces = ["a"]}]',
+        "project_label",
     ),
     "a misspelt field": ("namespace_lables = true", "injector.cluster.namespace_lables"),
     "a short lease": ("lease_duration = 60", "injector.cluster.lease_duration"),

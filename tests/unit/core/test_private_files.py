@@ -36,6 +36,22 @@ def test_a_file_is_written_whole_and_private(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_group_may_read_what_somebody_else_owns(tmp_path: Path) -> None:
+    """As the kubelet hands a Secret to a pod with an fsGroup."""
+    path = tmp_path / "key"
+    path.write_bytes(b"x")
+    path.chmod(0o440)
+    with pytest.raises(InvalidArgument):
+        read_if_private(path)
+    os.chown(path, 1234, -1)
+    assert read_if_private(path) == b"x"
+    for bits in (0o444, 0o460):
+        path.chmod(bits)
+        with pytest.raises(InvalidArgument):
+            read_if_private(path)
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     """The disk is played by a limit on the size of files, setrlimit(2)."""
     path = tmp_path / "file"

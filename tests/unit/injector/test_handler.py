@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from typing import Any
@@ -105,6 +106,27 @@ def test_containers_with_different_files_have_different_volumes(kit: Kit) -> Non
     mounted = [container["volumeMounts"][0]["name"] for container in spec["containers"]]
     assert mounted == ["secrets-svc-files-0", "secrets-svc-files-1", "secrets-svc-files-0"]
     assert [len(volume["projected"]["sources"]) for volume in spec["volumes"]] == [1, 2]
+
+
+def test_the_same_requests_in_pods_of_another_order_go_where_they_belong(kit: Kit) -> None:
+    requests = [
+        {"name": "tls-key", "file": "k", "containers": ["main"]},
+        {"name": "db-password", "file": "p", "containers": ["side"]},
+    ]
+    main, side = {"name": "main"}, {"name": "side"}
+    shapes: list[dict[str, Any]] = [
+        {"containers": [main, side]},
+        {"containers": [side, main]},
+        {"containers": [main], "initContainers": [side]},
+        {"containers": [side], "initContainers": [main]},
+    ]
+    for shape in shapes * 2:
+        spec = kit.mutate(pod(requests, **copy.deepcopy(shape)))["spec"]
+        volumes = {each["name"]: each["projected"]["sources"] for each in spec["volumes"]}
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            [source] = volumes[container["volumeMounts"][0]["name"]]
+            [item] = source["secret"]["items"]
+            assert item["path"] == {"main": "k", "side": "p"}[container["name"]]
 
 
 def test_an_absent_secret_is_refused_with_everything_one_needs_to_know(kit: Kit) -> None:

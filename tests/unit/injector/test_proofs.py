@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from injector.proofs import Creator, NamespaceLabels, NamespaceTemplate
+from injector.proofs import Creator, Engine, NamespaceLabels, NamespaceTemplate
 from injector.requests import Claim
-from injector.trust import NamespaceFacts, Unconfirmed, confirm_scope, prove_scope
+from injector.trust import Labels, NamespaceFacts, Unconfirmed, confirm_scope, prove_scope
 from secrets_svc.core.errors import InvalidArgument, PermissionDenied, Unavailable
 from secrets_svc.core.scope import Scope
 
@@ -41,12 +41,14 @@ class Cluster:
 
 
 def prove(cluster: Cluster, claim: Claim, namespace: str = "a") -> Scope:
-    return prove_scope([NamespaceLabels("flyte", cluster)], claim, namespace=namespace, username="alice")
+    return prove_scope(
+        [NamespaceLabels("flyte", cluster)], claim, namespace=namespace, username="alice", labels={}
+    )
 
 
 def confirm(cluster: Cluster, claim: Claim, namespace: str = "a") -> Scope:
     proofs = [NamespaceLabels("flyte", cluster)]
-    return asyncio.run(confirm_scope(proofs, claim, namespace=namespace, username="alice"))
+    return asyncio.run(confirm_scope(proofs, claim, namespace=namespace, username="alice", labels={}))
 
 
 @pytest.mark.parametrize(
@@ -115,17 +117,17 @@ def test_an_unproven_pod_may_still_be_confirmed_by_another_proof() -> None:
     template = NamespaceTemplate("flyte", "{project}-{domain}", ["production"])
     proofs = [NamespaceLabels("flyte", cluster), template]
     claim = Claim("shop", "production")
-    assert prove_scope(proofs, claim, namespace="shop-production", username="x") == SHOP
+    assert prove_scope(proofs, claim, namespace="shop-production", username="x", labels={}) == SHOP
     with pytest.raises(Unconfirmed, match=r"namespace labels: .*; namespace template: "):
-        prove_scope(proofs, claim, namespace="a", username="x")
-    assert asyncio.run(confirm_scope(proofs, claim, namespace="a", username="x")) == SHOP
+        prove_scope(proofs, claim, namespace="a", username="x", labels={})
+    assert asyncio.run(confirm_scope(proofs, claim, namespace="a", username="x", labels={})) == SHOP
 
 
 def templated(
     template: str, domains: list[str], project: str | None, domain: str | None, namespace: str
 ) -> Scope:
     proof = NamespaceTemplate("flyte", template, domains)
-    return proof.prove(Claim(project, domain), namespace=namespace, username="alice")
+    return proof.prove(Claim(project, domain), namespace=namespace, username="alice", labels={})
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_no_namespace_ever_proves_two_scopes(template: str, domains: list[str], 
         scopes = set()
         for claim in claims:
             try:
-                scopes.add(proof.prove(claim, namespace=namespace, username="x"))
+                scopes.add(proof.prove(claim, namespace=namespace, username="x", labels={}))
             except PermissionDenied:
                 continue
         assert len(scopes) == 1
@@ -225,27 +227,57 @@ def test_no_namespace_ever_proves_two_scopes(template: str, domains: list[str], 
 ENGINE = "system:serviceaccount:flyte:flytepropeller"
 
 
-def test_a_creators_word_is_taken_for_what_it_says() -> None:
-    proof = Creator("flyte", {ENGINE: ["tasks", "flyte"]})
-    assert proof.prove(Claim("shop", "production"), namespace="tasks", username=ENGINE) == SHOP
-    assert proof.prove(Claim("shop"), namespace="flyte", username=ENGINE) == Scope("flyte", project="shop")
-    with pytest.raises(PermissionDenied, match="neither a project nor a domain"):
-        proof.prove(Claim(), namespace="tasks", username=ENGINE)
+TASKS = Engine(frozenset({"tasks"}), "project", "domain")
+STAMPED = {"project": "shop", "domain": "production"}
+
+
+def proven(username: str, engine: Engine, claim: Claim, labels: Labels, namespace: str = "tasks") -> Scope:
+    proof = Creator("flyte", {username: engine})
+    return proof.prove(claim, namespace=namespace, username=username, labels=labels)
+
+
+@pytest.mark.parametrize("claim", [Claim(), Claim("shop"), Claim("shop", "production")])
+def test_a_creators_word_is_what_its_own_labels_say(claim: Claim) -> None:
+    assert proven(ENGINE, TASKS, claim, STAMPED) == SHOP
+
+
+@pytest.mark.parametrize("key", ["project", "domain"])
+def test_a_creator_need_not_say_both(key: str) -> None:
+    engine = Engine(frozenset({"tasks"}), *(each if each == key else None for each in ("project", "domain")))
+    scope = Scope("flyte", **{key: STAMPED[key]})
+    assert proven(ENGINE, engine, Claim(), STAMPED) == scope
+    assert proven(ENGINE, engine, Claim(), {key: STAMPED[key]}) == scope
+
+
+@pytest.mark.parametrize("claim", [Claim("mail"), Claim("mail", "production"), Claim(None, "staging")])
+def test_labels_that_its_users_may_write_are_no_proof(claim: Claim) -> None:
+    with pytest.raises(PermissionDenied, match="the pod claims"):
+        proven(ENGINE, TASKS, claim, STAMPED)
+
+
+@pytest.mark.parametrize("labels", [{}, {"project": "shop"}, {"domain": "production", "project": ""}])
+def test_a_pod_without_the_creators_labels_is_not_its_own(labels: Labels) -> None:
+    with pytest.raises(PermissionDenied, match="lacks label"):
+        proven(ENGINE, TASKS, Claim("shop", "production"), labels)
+
+
+def test_a_label_that_is_no_scope_proves_nothing() -> None:
+    with pytest.raises(PermissionDenied, match="labels of"):
+        proven(ENGINE, TASKS, Claim(), {**STAMPED, "project": "Shop_1"})
 
 
 def test_but_only_where_it_makes_its_pods() -> None:
-    proof = Creator("flyte", {ENGINE: ["tasks"], ENGINE + "-2": ["others"]})
     with pytest.raises(PermissionDenied, match='no creator for namespace "others"'):
-        proof.prove(Claim("shop", "production"), namespace="others", username=ENGINE)
+        proven(ENGINE, TASKS, Claim(), STAMPED, namespace="others")
 
 
 @pytest.mark.parametrize(
     "username", ["alice", "", ENGINE + "x", "system:serviceaccount:other:flytepropeller"]
 )
 def test_nobody_elses_word_is(username: str) -> None:
-    proof = Creator("flyte", {ENGINE: ["tasks"]})
+    proof = Creator("flyte", {ENGINE: TASKS})
     with pytest.raises(PermissionDenied, match="not one of the configured creators"):
-        proof.prove(Claim("shop", "production"), namespace="tasks", username=username)
+        proof.prove(Claim("shop", "production"), namespace="tasks", username=username, labels=STAMPED)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +287,7 @@ def test_nobody_elses_word_is(username: str) -> None:
         "system:serviceaccount:kube-system:replicaset-controller",
         "system:serviceaccount:ray:kuberay-operator",
         "system:serviceaccount:spark:spark-operator-controller",
+        "system:serviceaccount:argo:argo-workflows-controller",
         "alice",
         "system:admin",
         "system:serviceaccount:flyte",
@@ -262,4 +295,4 @@ def test_nobody_elses_word_is(username: str) -> None:
 )
 def test_who_makes_pods_of_users_templates_stops_the_start(username: str) -> None:
     with pytest.raises(InvalidArgument, match="creator"):
-        Creator("flyte", {username: ["tasks"]})
+        Creator("flyte", {username: TASKS})

@@ -21,7 +21,7 @@ MAP = NamespaceMap(
 
 
 def prove(claim: Claim, namespace: str) -> Scope:
-    return prove_scope([MAP], claim, namespace=namespace, username="alice")
+    return prove_scope([MAP], claim, namespace=namespace, username="alice", labels={})
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_a_namespace_of_a_wide_scope_gives_no_narrow_one() -> None:
 
 def test_without_proofs_nobody_is_believed() -> None:
     with pytest.raises(PermissionDenied, match="no proof of scope is configured"):
-        prove_scope([], Claim("shop", "production"), namespace="shop-production", username="alice")
+        prove_scope([], Claim("shop", "production"), namespace="shop-production", username="alice", labels={})
 
 
 def test_proofs_do_not_widen_one_another() -> None:
     other = NamespaceMap("flyte", {"shop-production": Claim("shop")})
     claim = Claim("shop", "development")
     with pytest.raises(PermissionDenied) as caught:
-        prove_scope([MAP, other], claim, namespace="shop-production", username="alice")
+        prove_scope([MAP, other], claim, namespace="shop-production", username="alice", labels={})
     assert caught.value.message.count("namespace map: ") == 2
