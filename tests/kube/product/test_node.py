@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installation import REQUEST, Installation
+from installation import INJECTOR, REQUEST, Installation
 from kit import Node, Pods, pod, shell, until
 
 pytestmark = pytest.mark.node
@@ -100,7 +100,7 @@ def renew(installation: Installation, lease: dict[str, Any]) -> None:
     meta = lease["metadata"]
     path = f"/apis/coordination.k8s.io/v1/namespaces/{meta['namespace']}/leases/{meta['name']}"
     patch = {"spec": {"renewTime": now}}
-    installation.merge(path, patch).ok()
+    installation.merge(path, patch, as_user=INJECTOR).ok()
 
 
 def test_restarts_get_what_the_pod_was_admitted_with(
