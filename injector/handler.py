@@ -17,7 +17,7 @@ from injector.dialects import ours
 from injector.layout import Layout, lay_out, refuse_stray_references
 from injector.outcomes import Outcome, StagedNames, outcome_of
 from injector.patch import build_patch
-from injector.refusals import STATUS_BY_CODE, Refused, refuse_pod, refuse_secrets
+from injector.refusals import STATUS_BY_CODE, Refused, absence_of, refuse_pod, refuse_secrets
 from injector.requests import PodRequests, SecretRequest
 from injector.review import (
     AdmissionRequest,
@@ -157,7 +157,7 @@ class AdmissionHandler:
         if admission.request.dry_run:
             return None
         try:
-            hits = moment.resolve(admission.scope, admission.requests.names)
+            hits = moment.resolve(admission.scope, admission.requests.selectors)
         except SecretsError as error:
             raise self._refused(error, admission) from error
         if hits is None:
@@ -202,7 +202,7 @@ class AdmissionHandler:
         try:
             async with asyncio.timeout_at(due):
                 for _ in range(_ATTEMPTS):
-                    hits = await self._reading.resolve(admission.scope, admission.requests.names)
+                    hits = await self._reading.resolve(admission.scope, admission.requests.selectors)
                     self._refuse_missing(admission, hits)
                     try:
                         return await self._stage_all(admission, hits)
@@ -249,10 +249,11 @@ class AdmissionHandler:
     def _refuse_missing(self, admission: Admission, hits: Hits) -> None:
         if all(hits):
             return
-        absent = {name for name, hit in zip(admission.requests.names, hits, strict=True) if hit is None}
-        missing = [each for each in admission.requests.items if each.name in absent and not each.optional]
+        requests = admission.requests
+        absent = {each for each, hit in zip(requests.selectors, hits, strict=True) if hit is None}
+        missing = [each for each in requests.items if each.selector in absent and not each.optional]
         if missing:
-            raise self._refused(NotFound(""), admission, missing)
+            raise self._refused(NotFound(absence_of(missing)), admission, missing)
 
     def _refused(
         self, error: SecretsError, admission: Admission, requests: Sequence[SecretRequest] = ()

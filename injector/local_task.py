@@ -15,7 +15,7 @@ from injector.dialects import ours
 from injector.fit import misfit
 from injector.keys import REQUEST
 from injector.layout import lay_out
-from injector.refusals import refuse_secrets
+from injector.refusals import absence_of, refuse_secrets
 from injector.requests import Claim, PodRequests, SecretRequest
 from injector.review import Pod
 from secrets_svc.core.audit import AuditSecret
@@ -96,13 +96,15 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
     looked_into = reading.stores_of(scope)
     for request in task.requests:
         try:
-            version = await reading.resolve_and_read(scope, request.name)
+            version = await reading.resolve_and_read(scope, request.selector)
         except SecretsError as error:
             store = error.store or looked_into
             raise refuse_secrets(error, [request], scope=scope, store=store, detail=error.message) from error
         if version is None:
             if not request.optional:
-                raise refuse_secrets(NotFound(""), [request], scope=scope, store=looked_into)
+                raise refuse_secrets(
+                    NotFound(""), [request], scope=scope, store=looked_into, detail=absence_of([request])
+                )
             absent.append(request.name)
             continue
         store = reading.store_of(version.ref.scope)

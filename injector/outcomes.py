@@ -15,7 +15,7 @@ from secrets_svc.core.audit import AuditSecret
 from secrets_svc.core.errors import SecretsError
 from secrets_svc.core.scope import Scope
 
-#: What is staged for each name of the requests; ``None`` where the name is absent.
+#: What is staged for each selector of the requests; ``None`` where there is nothing.
 StagedNames = tuple[Staged | None, ...]
 
 
@@ -30,17 +30,17 @@ class Outcome:
 
 
 def outcome_of(requests: PodRequests, staged: StagedNames, store_of: Callable[[Scope], str]) -> Outcome:
-    """What ``requests`` come to, given what is staged for their names. Pure.
+    """What ``requests`` come to, given what is staged for their selectors. Pure.
 
     :param store_of: the name of the store that a scope's secrets are in.
     """
-    found = dict(zip(requests.names, staged, strict=True))
+    found = dict(zip(requests.selectors, staged, strict=True))
     names: list[str | None] = []
     audit: list[AuditSecret] = []
     absent: list[str] = []
     unfit: tuple[SecretRequest, SecretsError] | None = None
     for request in requests.items:
-        what = found[request.name]
+        what = found[request.selector]
         names.append(what.name if what is not None else None)
         if what is None:
             audit.append(AuditSecret(request.name))
@@ -58,14 +58,16 @@ def outcome_of(requests: PodRequests, staged: StagedNames, store_of: Callable[[S
 
 def status_text(requests: PodRequests, staged: StagedNames, store_of: Callable[[Scope], str]) -> str:
     """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
-    found = dict(zip(requests.names, staged, strict=True))
+    found = dict(zip(requests.selectors, staged, strict=True))
     entries: list[dict[str, str]] = []
     for request in requests.items:
-        what = found[request.name]
+        what = found[request.selector]
         entry = {"name": request.name}
         if what is not None:
             scope = what.resolved.ref.scope
             entry |= {"store": store_of(scope), "scope": str(scope), "version": what.resolved.token}
+        if request.field is not None:
+            entry["field"] = request.field
         if request.env is not None:
             entry["env"] = request.env
         if request.file is not None:

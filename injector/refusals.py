@@ -66,5 +66,12 @@ def refuse_secrets(
     return Refused(error, "; ".join(parts), tuple(request.name for request in requests))
 
 
+def absence_of(requests: Iterable[SecretRequest]) -> str:
+    """What there is to say of absent secrets but that they are absent."""
+    if all(request.version is None for request in requests):
+        return ""
+    return "there is no such secret, or its value at the wanted version is not kept: see secret history"
+
+
 def _word(flag: bool) -> str:
     return "true" if flag else "false"

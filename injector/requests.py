@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from injector.keys import RESERVED
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import shown
+from secrets_svc.core.secret import Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class SecretRequest:
     :param mode: of the file; ``None`` for the default.
     :param optional: absence is no reason to refuse the pod.
     :param containers: names of those that get it; ``None`` for all.
+    :param version: the version token that it is to have; ``None`` for the current one.
+    :param field: what of the value, where that is a JSON document; ``None`` for all of it.
     """
 
     name: str
@@ -27,6 +30,13 @@ class SecretRequest:
     mode: int | None = None
     optional: bool = False
     containers: tuple[str, ...] | None = None
+    version: str | None = None
+    field: str | None = None
+
+    @property
+    def selector(self) -> Selector:
+        """What is to be looked up."""
+        return Selector(self.name, self.version, self.field)
 
     @property
     def places(self) -> str:
@@ -68,11 +78,12 @@ class PodRequests:
     :raises InvalidArgument: two of them want one place in every container, or a file is another's folder.
     """
 
-    __slots__ = ("_known", "_others", "containers", "items", "names")
+    __slots__ = ("_known", "_others", "containers", "items", "selectors")
 
     def __init__(self, items: Sequence[SecretRequest]) -> None:
         self.items = tuple(items)
-        self.names = tuple(dict.fromkeys(item.name for item in items))
+        #: What is looked up, each once.
+        self.selectors = tuple(dict.fromkeys(item.selector for item in items))
         #: Containers that some request names.
         self.containers = frozenset(name for item in items for name in item.containers or ())
         self._others = self._wanted_by(None)

@@ -17,7 +17,7 @@ from injector.review import ObjectMeta
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import InvalidArgument, TooLarge
 from secrets_svc.core.scope import shown, validate_label
-from secrets_svc.core.secret import validate_name
+from secrets_svc.core.secret import validate_field, validate_name, validate_version
 
 #: Characters of the annotation; the API server takes 256 KiB for all annotations of an object together.
 MAX_ANNOTATION = 65_536
@@ -28,7 +28,7 @@ MAX_CONTAINERS = 32
 MAX_PATH = 512
 MAX_PATH_PART = 255
 
-_FIELDS = {"name", "env", "file", "mode", "optional", "containers"}
+_FIELDS = {"name", "env", "file", "mode", "optional", "containers", "version", "field"}
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _PATH_PART = re.compile(r"[A-Za-z0-9_.,@%+=:~ -]{1,255}")
 _MODE = re.compile(r"0?[0-7]{3}")
@@ -140,7 +140,17 @@ def _checked(entry: dict[str, Any]) -> SecretRequest:
     optional = entry.get("optional", False)
     if not isinstance(optional, bool):
         raise InvalidArgument("optional must be true or false")
-    return SecretRequest(name, env, file, mode, optional, _containers(entry.get("containers")))
+    version, field = entry.get("version"), entry.get("field")
+    return SecretRequest(
+        name,
+        env,
+        file,
+        mode,
+        optional,
+        _containers(entry.get("containers")),
+        None if version is None else validate_version(version),
+        None if field is None else validate_field(field),
+    )
 
 
 def default_env(name: str) -> str:

@@ -14,12 +14,14 @@ _SECRET = "secrets-svc secret 1"  # noqa: S105  # separates the uses of one key
 
 
 def lease_name(key: bytes, *, namespace_uid: str, store: str, resolved: Resolved) -> str:
-    """The lease for one version of a secret in one life of a namespace: the same on every replica.
+    """The lease for one version of a secret, or a field of it, in one life of a namespace: the same on every
+    replica.
 
     :param key: the installation's.
     """
     ref = storage_name(resolved.ref)
-    return _name(key, _LEASE, namespace_uid, store, ref, resolved.type, resolved.token)
+    field = () if resolved.field is None else (resolved.field,)
+    return _name(key, _LEASE, namespace_uid, store, ref, resolved.type, resolved.token, *field)
 
 
 def secret_name(key: bytes, *, lease_uid: str) -> str:

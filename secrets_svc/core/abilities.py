@@ -58,6 +58,18 @@ class ReadsVersions(Protocol):
 
 
 @runtime_checkable
+class ReadsFields(Protocol):
+    """A reader whose values may be JSON documents, of which it can give one field."""
+
+    def read_field(self, ref: SecretRef, token: str, field: str) -> SecretVersion:
+        """The value of ``field`` at version ``token``: text, or the digits of a whole number.
+
+        :raises Changed, NotFound: as :meth:`~.ports.SecretReader.read`. :raises InvalidArgument: the value
+            is no JSON object, has no such field, or something else in it; or what is wanted is fixed.
+        """
+
+
+@runtime_checkable
 class RollsBack(Protocol):
     """A writer that can make an earlier version current without anybody reading its value."""
 

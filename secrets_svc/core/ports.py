@@ -6,8 +6,9 @@ What a store answers is hostile until the adapter has checked it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -34,16 +35,20 @@ class Resolved:
 
     :param token: the version token, opaque, never the same for two different values.
     :param size: bytes, where the store can tell without reading the value.
+    :param field: what is wanted of the value, where that is a document; ``None``: all of it.
+    :param pinned: whether the version was asked for by its token. It stands for the same value either way.
     """
 
     ref: SecretRef
     token: str
     type: SecretType
     size: int | None = None
-    _hash: int = field(init=False, repr=False, compare=False)
+    field: str | None = None
+    pinned: bool = dataclasses.field(default=False, compare=False)
+    _hash: int = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.ref, self.token)))
+        object.__setattr__(self, "_hash", hash((self.ref, self.token, self.field)))
 
     def __hash__(self) -> int:
         return self._hash

@@ -6,12 +6,15 @@ import enum
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import Scope, shown
 
 MAX_NAME = 128
 _NAME = re.compile(r"[-a-zA-Z0-9_]{1,128}")
+_VERSION = re.compile(r"[!-~]{1,256}")
+_FIELD = re.compile(r"[-._@:/ a-zA-Z0-9]{1,253}")
 
 
 def validate_name(text: object) -> str:
@@ -24,6 +27,36 @@ def validate_name(text: object) -> str:
     raise InvalidArgument(
         f"secret name {shown(text)} is not valid: letters, digits, '-' and '_', 1 to {MAX_NAME} characters"
     )
+
+
+def validate_version(text: object) -> str:
+    """Return ``text`` if it can be a version token. Raises ``InvalidArgument``."""
+    if isinstance(text, str) and _VERSION.fullmatch(text):
+        return text
+    raise InvalidArgument(
+        f"version {shown(text)} is not valid: as secret history shows it, 1 to 256 characters without spaces"
+    )
+
+
+def validate_field(text: object) -> str:
+    """Return ``text`` if it can name a field of a document. Raises ``InvalidArgument``."""
+    if isinstance(text, str) and _FIELD.fullmatch(text):
+        return text
+    raise InvalidArgument(
+        f"field {shown(text)} is not valid: letters, digits, spaces and any of -._@:/, 1 to 253 characters"
+    )
+
+
+class Selector(NamedTuple):
+    """What is asked for by a name: the current version and the whole value, unless it says otherwise.
+
+    :param version: a version token; the secret itself is found by its name as ever.
+    :param field: of the JSON document that the value is.
+    """
+
+    name: str
+    version: str | None = None
+    field: str | None = None
 
 
 class SecretType(enum.StrEnum):

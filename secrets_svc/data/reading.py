@@ -4,58 +4,66 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import Changed, SecretsError
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.routing import Routes
 from secrets_svc.core.scope import Scope, precedence_chain
-from secrets_svc.core.secret import SecretRef
+from secrets_svc.core.secret import SecretRef, Selector
 from secrets_svc.data.store_reading import Found, StoreReading
 
-#: For each name the narrowest secret; ``None`` where there is none.
+#: For each selector the narrowest secret; ``None`` where there is none.
 Hits = tuple[Resolved | None, ...]
 #: By store: what it has, or why it can't tell.
 Answers = Mapping[StoreReading, Found | SecretsError]
 
 
 class Candidates:
-    """Where ``names`` are looked for.
+    """Where the names of ``selectors`` are looked for.
 
     :param stores: the chain's scopes, the narrowest first, and the store of each.
     :ivar parts: which store has to be asked for what. :ivar hits: what won when stores were in ``states``.
+    :ivar pinned: whether some selector wants a version of its own choice.
     """
 
-    __slots__ = ("_by_name", "hits", "parts", "states")
+    __slots__ = ("_places", "_selectors", "hits", "parts", "pinned", "states")
 
-    def __init__(self, names: tuple[str, ...], stores: Mapping[Scope, StoreReading]) -> None:
-        self._by_name = tuple(
-            tuple((SecretRef(each, name), store) for each, store in stores.items()) for name in names
+    def __init__(self, selectors: tuple[Selector, ...], stores: Mapping[Scope, StoreReading]) -> None:
+        self._selectors = selectors
+        self._places = tuple(
+            tuple((SecretRef(each, selector.name), store) for each, store in stores.items())
+            for selector in selectors
         )
-        parts: dict[StoreReading, list[SecretRef]] = {}
-        for ref, store in (pair for pairs in self._by_name for pair in pairs):
-            parts.setdefault(store, []).append(ref)
+        parts: dict[StoreReading, dict[SecretRef, None]] = {}
+        for ref, store in (place for places in self._places for place in places):
+            parts.setdefault(store, {})[ref] = None
         self.parts = tuple((store, tuple(refs)) for store, refs in parts.items())
+        self.pinned = any(selector.version is not None for selector in selectors)
         self.hits: Hits = ()
         self.states: list[Hashable] | None = None
 
     def narrowest(self, answers: Answers) -> Hits | None:
-        """What wins by ``answers``; ``None`` where those of further stores are needed to tell.
+        """What wins by ``answers``, at its current version; ``None`` where those of further stores are
+        needed to tell.
 
         :raises SecretsError: a store that could have the narrowest failed.
         """
         hits: list[Resolved | None] = []
-        for refs in self._by_name:
-            decided, hit = _first(refs, answers)
+        for selector, places in zip(self._selectors, self._places, strict=True):
+            decided, hit = _first(places, answers)
             if not decided:
                 return None
-            hits.append(hit)
+            hits.append(hit if hit is None or selector.field is None else replace(hit, field=selector.field))
         return tuple(hits)
 
 
-def _first(refs: Iterable[tuple[SecretRef, StoreReading]], answers: Answers) -> tuple[bool, Resolved | None]:
+def _first(
+    places: Iterable[tuple[SecretRef, StoreReading]], answers: Answers
+) -> tuple[bool, Resolved | None]:
     """Whether that can be told, and the narrowest."""
-    for ref, store in refs:
+    for ref, store in places:
         answer = answers.get(store)
         if answer is None:
             return False, None
@@ -67,7 +75,7 @@ def _first(refs: Iterable[tuple[SecretRef, StoreReading]], answers: Answers) -> 
     return True, None
 
 
-#: Names in all remembered candidates together; about 1.5 kB each.
+#: Selectors in all remembered candidates together; about 1.5 kB each.
 MAX_CANDIDATES = 16_384
 
 
@@ -80,7 +88,7 @@ class ScopedReading:
     def __init__(self, stores: Mapping[str, StoreReading], routes: Routes) -> None:
         self._stores = dict(stores)
         self._routes = routes
-        self._candidates: WeightedCache[tuple[Scope, tuple[str, ...]], Candidates]
+        self._candidates: WeightedCache[tuple[Scope, tuple[Selector, ...]], Candidates]
         self._candidates = WeightedCache(MAX_CANDIDATES)
 
     @classmethod
@@ -100,9 +108,11 @@ class ScopedReading:
         """For questions that have all been asked by now."""
         return Moment(self)
 
-    def resolve_at(self, moment: Moment, scope: Scope, names: tuple[str, ...]) -> Hits | None:
+    def resolve_at(self, moment: Moment, scope: Scope, selectors: tuple[Selector, ...]) -> Hits | None:
         """See :meth:`Moment.resolve`."""
-        candidates = self._candidates_for(scope, names)
+        candidates = self._candidates_for(scope, selectors)
+        if candidates.pinned:
+            return None
         states: list[Hashable] = []
         for store, _ in candidates.parts:
             if not store.takes_no_waiting:
@@ -115,35 +125,46 @@ class ScopedReading:
             candidates.states = states
         return candidates.hits
 
-    async def resolve(self, scope: Scope, names: tuple[str, ...]) -> Hits:
-        """For each name the narrowest secret that ``scope`` sees, or ``None``.
+    async def resolve(self, scope: Scope, selectors: tuple[Selector, ...]) -> Hits:
+        """For each selector the narrowest secret that ``scope`` sees, or ``None``, also where that has no
+        such version, or doesn't keep its value any more.
 
         A store that is slow or fails is waited for, and failed for, only where it could have the narrowest.
 
-        :raises SecretsError: such a store failed: that is never taken for absence.
+        :raises SecretsError: such a store failed: that is never taken for absence. :raises Unsupported: it
+            keeps no earlier versions, and one is wanted.
         """
-        candidates = self._candidates_for(scope, names)
-        if not candidates.parts:
-            return ()
-        if len(candidates.parts) == 1:
-            [(store, refs)] = candidates.parts
-            return candidates.narrowest({store: await store.resolve(refs)}) or ()
-        return await _resolve_from_several(candidates)
+        candidates = self._candidates_for(scope, selectors)
+        hits = await _resolve_currents(candidates)
+        if not candidates.pinned:
+            return hits
+        pairs = zip(selectors, hits, strict=True)
+        return tuple(await asyncio.gather(*(self._at_version(selector, hit) for selector, hit in pairs)))
+
+    async def _at_version(self, selector: Selector, current: Resolved | None) -> Resolved | None:
+        if current is None or selector.version in (None, current.token):
+            return current
+        store = self._stores[self.store_of(current.ref.scope)]
+        hit = await store.resolve_version(current.ref, selector.version)
+        return None if hit is None else replace(hit, field=selector.field, pinned=True)
 
     async def read(self, resolved: Resolved) -> SecretVersion:
-        """The value at exactly the version of ``resolved``.
+        """The value at exactly the version of ``resolved``, or the field of it.
 
         :raises Changed: it was written since: resolve again. :raises NotFound: it was deleted since.
+        :raises Unsupported, InvalidArgument: its store gives no such field.
         """
         return await self._stores[self.store_of(resolved.ref.scope)].read(resolved)
 
-    async def resolve_and_read(self, scope: Scope, name: str, *, attempts: int = 4) -> SecretVersion | None:
-        """The narrowest secret called ``name`` with its value, or ``None``; follows concurrent writes.
+    async def resolve_and_read(
+        self, scope: Scope, selector: Selector, *, attempts: int = 4
+    ) -> SecretVersion | None:
+        """What :meth:`resolve` finds with its value, or ``None``; follows concurrent writes.
 
         :raises Changed: it was written during each of ``attempts`` tries.
         """
         for attempt in range(attempts):
-            [resolved] = await self.resolve(scope, (name,))
+            [resolved] = await self.resolve(scope, (selector,))
             if resolved is None:
                 return None
             try:
@@ -166,15 +187,24 @@ class ScopedReading:
         for store in self._stores.values():
             store.close()
 
-    def _candidates_for(self, scope: Scope, names: tuple[str, ...]) -> Candidates:
-        key = (scope, names)
+    def _candidates_for(self, scope: Scope, selectors: tuple[Selector, ...]) -> Candidates:
+        key = (scope, selectors)
         return self._candidates.get(key) or self._candidates.put(
-            key, self._look_along(scope, names), len(names)
+            key, self._look_along(scope, selectors), len(selectors)
         )
 
-    def _look_along(self, scope: Scope, names: tuple[str, ...]) -> Candidates:
+    def _look_along(self, scope: Scope, selectors: tuple[Selector, ...]) -> Candidates:
         stores = {each: self._stores[self.store_of(each)] for each in precedence_chain(scope)}
-        return Candidates(names, stores)
+        return Candidates(selectors, stores)
+
+
+async def _resolve_currents(candidates: Candidates) -> Hits:
+    if not candidates.parts:
+        return ()
+    if len(candidates.parts) == 1:
+        [(store, refs)] = candidates.parts
+        return candidates.narrowest({store: await store.resolve(refs)}) or ()
+    return await _resolve_from_several(candidates)
 
 
 async def _resolve_from_several(candidates: Candidates) -> Hits:
@@ -216,9 +246,9 @@ class Moment:
             state = self._states[store] = store.state()
         return state
 
-    def resolve(self, scope: Scope, names: tuple[str, ...]) -> Hits | None:
+    def resolve(self, scope: Scope, selectors: tuple[Selector, ...]) -> Hits | None:
         """What :meth:`ScopedReading.resolve` answers, if it takes no waiting; ``None`` where it does.
 
         :raises SecretsError: a store failed.
         """
-        return self._reading.resolve_at(self, scope, names)
+        return self._reading.resolve_at(self, scope, selectors)

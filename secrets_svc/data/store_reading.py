@@ -7,10 +7,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from secrets_svc.core.errors import DeadlineExceeded, SecretsError
+from secrets_svc.core.abilities import ReadsFields, ReadsVersions
+from secrets_svc.core.errors import DeadlineExceeded, NotFound, SecretsError, Unsupported
 from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion, TellsState
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.data.health import Health
@@ -59,6 +61,7 @@ class StoreReading:
         self._options = options = options or ReadingOptions()
         self._clock = clock
         self._calls = SharedFreshCalls(self._resolve_in_thread)
+        self._version_calls = SharedFreshCalls(self._resolve_versions_in_thread)
         self._remembered: OrderedDict[SecretRef, tuple[float, Resolved | None]] = OrderedDict()
         self._pool = None if options.inline else ThreadPoolExecutor(options.threads, f"read-{store}")
 
@@ -102,13 +105,22 @@ class StoreReading:
                 self._remember(ref, now, known[ref])
         return {ref: resolved for ref, resolved in known.items() if resolved is not None}
 
-    async def read(self, resolved: Resolved) -> SecretVersion:
-        """The value at exactly the version of ``resolved``.
+    async def resolve_version(self, ref: SecretRef, version: str) -> Resolved | None:
+        """That version of ``ref``; ``None`` where there is none, or its value isn't kept.
 
-        :raises Changed: it was written since: resolve again. :raises NotFound: it was deleted since.
+        :raises Unsupported: no earlier versions are kept here.
         """
         async with _deadline(self._options.deadline, self):
-            return await self._run(lambda: self._reader.read(resolved.ref, resolved.token))
+            return (await self._version_calls.get([(ref, version)])).get((ref, version))
+
+    async def read(self, resolved: Resolved) -> SecretVersion:
+        """The value at exactly the version of ``resolved``, or the field of it.
+
+        :raises Changed: it was written since: resolve again. :raises NotFound: it was deleted since.
+        :raises Unsupported, InvalidArgument: there is no such field to give.
+        """
+        async with _deadline(self._options.deadline, self):
+            return await self._run(lambda: self._read(resolved))
 
     @property
     def condition(self) -> str:
@@ -152,6 +164,37 @@ class StoreReading:
 
     async def _resolve_in_thread(self, refs: tuple[SecretRef, ...]) -> Found:
         return await self._run(lambda: self._reader.resolve(refs))
+
+    async def _resolve_versions_in_thread(
+        self, keys: tuple[tuple[SecretRef, str], ...]
+    ) -> dict[tuple[SecretRef, str], Resolved]:
+        return await self._run(lambda: self._resolve_versions(keys))
+
+    def _resolve_versions(
+        self, keys: Sequence[tuple[SecretRef, str]]
+    ) -> dict[tuple[SecretRef, str], Resolved]:
+        reader, found = self._version_reader(), {}
+        for ref, version in keys:
+            with suppress(NotFound):
+                found[ref, version] = reader.resolve_version(ref, version)
+        return found
+
+    def _read(self, resolved: Resolved) -> SecretVersion:
+        ref, token = resolved.ref, resolved.token
+        if resolved.field is None:
+            return (
+                self._version_reader().read_version(ref, token)
+                if resolved.pinned
+                else self._reader.read(ref, token)
+            )
+        if resolved.pinned or not isinstance(self._reader, ReadsFields):
+            raise Unsupported(f'store "{self.store}" gives whole values only: leave "field" out')
+        return self._reader.read_field(ref, token, resolved.field)
+
+    def _version_reader(self) -> ReadsVersions:
+        if not isinstance(self._reader, ReadsVersions):
+            raise Unsupported(f'store "{self.store}" keeps no earlier versions: leave "version" out')
+        return self._reader
 
     async def _run(self, call: Callable[[], T]) -> T:
         """``call``, again where that is safe (reading always is) and makes sense."""

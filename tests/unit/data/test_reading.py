@@ -15,7 +15,7 @@ from secrets_svc.backends.memory import MemoryReader, MemoryStore
 from secrets_svc.core.errors import Changed, DeadlineExceeded, Unavailable
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import SecretRef, SecretType
+from secrets_svc.core.secret import SecretRef, SecretType, Selector
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.reading import ScopedReading
 from secrets_svc.data.store_reading import ReadingOptions, StoreReading
@@ -25,6 +25,10 @@ PROJECT = Scope("flyte", project="shop")
 DOMAIN = Scope("flyte", domain="production")
 WIDE = Scope("flyte")
 INLINE = ReadingOptions(inline=True)
+
+
+def select(*names: str) -> tuple[Selector, ...]:
+    return tuple(Selector(name) for name in names)
 
 
 @dataclass
@@ -90,7 +94,7 @@ def test_the_narrowest_that_is_there_wins(
     for scope in present:
         put(store, scope, "key", b"x")
     reader = WatchedReader(store.reader())
-    [hit] = asyncio.run(reading(reader).resolve(NARROW, ("key",)))
+    [hit] = asyncio.run(reading(reader).resolve(NARROW, select("key")))
     assert (hit.ref.scope if hit else None) == winner
     assert len(reader.asked) == 1  # all names and scopes at once
 
@@ -98,13 +102,13 @@ def test_the_narrowest_that_is_there_wins(
 def test_nothing_outside_the_chain_is_seen(store: MemoryStore) -> None:
     for scope in (Scope("flyte", "staging", "shop"), Scope("flyte", project="mail"), Scope("other")):
         put(store, scope, "key", b"x")
-    assert asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, ("key",))) == (None,)
+    assert asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, select("key"))) == (None,)
 
 
 def test_answers_come_in_the_order_of_the_names(store: MemoryStore) -> None:
     put(store, WIDE, "a", b"x")
     put(store, NARROW, "c", b"x")
-    hits = asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, ("c", "b", "a")))
+    hits = asyncio.run(reading(WatchedReader(store.reader())).resolve(NARROW, select("c", "b", "a")))
     assert [hit.ref.name if hit else None for hit in hits] == ["c", None, "a"]
 
 
@@ -118,9 +122,9 @@ def test_a_failing_store_is_never_absence(store: MemoryStore, options: ReadingOp
     async def twice() -> None:
         for _ in range(2 if options.inline else 1):  # more would have the store left alone for a while
             with pytest.raises(Unavailable):
-                await chain.resolve(NARROW, ("key",))
+                await chain.resolve(NARROW, select("key"))
         reader.broken = None
-        [hit] = await chain.resolve(NARROW, ("key",))  # nothing of the failure is remembered
+        [hit] = await chain.resolve(NARROW, select("key"))  # nothing of the failure is remembered
         assert hit is not None
 
     asyncio.run(twice())
@@ -149,7 +153,7 @@ def test_a_moment_asks_for_the_state_once_and_only_when_it_is_needed(store: Memo
     for _ in range(3):
         moment = chain.moment()
         for names in (("key",), ("key", "other"), ("key",)):
-            hits = moment.resolve(NARROW, names)
+            hits = moment.resolve(NARROW, select(*names))
             assert hits is not None
             assert [hit is not None for hit in hits] == [name == "key" for name in names]
     assert reader.told == 3
@@ -159,10 +163,10 @@ def test_a_moment_asks_for_the_state_once_and_only_when_it_is_needed(store: Memo
 def test_a_moment_after_a_write_sees_it(store: MemoryStore) -> None:
     reader = StatefulReader(store.reader())
     chain = reading(reader)
-    assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+    assert chain.moment().resolve(NARROW, select("key")) == (None,)
     token = put(store, DOMAIN, "key", b"x")
     reader.writes += 1
-    hits = chain.moment().resolve(NARROW, ("key",))
+    hits = chain.moment().resolve(NARROW, select("key"))
     assert hits is not None
     assert hits[0] is not None
     assert hits[0].token == token
@@ -173,20 +177,20 @@ def test_a_write_between_the_state_and_the_look_up_is_not_forgotten(store: Memor
     reader = StatefulReader(store.reader())
     chain = reading(reader)
     early = chain.moment()
-    early.resolve(NARROW, ("another",))  # the state is told
+    early.resolve(NARROW, select("another"))  # the state is told
     put(store, DOMAIN, "key", b"1")
     reader.writes += 1
-    early.resolve(NARROW, ("key",))
+    early.resolve(NARROW, select("key"))
     store.writer().delete(SecretRef(DOMAIN, "key"), actor="t", operation_id="d")
     reader.writes += 1
-    assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+    assert chain.moment().resolve(NARROW, select("key")) == (None,)
 
 
 def test_a_reader_that_tells_no_state_is_asked_every_time(store: MemoryStore) -> None:
     reader = WatchedReader(store.reader())
     chain = reading(reader)
     for _ in range(3):
-        assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+        assert chain.moment().resolve(NARROW, select("key")) == (None,)
     assert len(reader.asked) == 3
 
 
@@ -195,18 +199,18 @@ def test_what_takes_waiting_or_may_be_old_is_not_for_moments(
     store: MemoryStore, options: ReadingOptions
 ) -> None:
     chain = reading(StatefulReader(store.reader()), options)
-    assert chain.moment().resolve(NARROW, ("key",)) is None
+    assert chain.moment().resolve(NARROW, select("key")) is None
     chain.close()
 
 
 def test_a_state_that_can_not_be_told_is_a_failure_and_no_answer(store: MemoryStore) -> None:
     reader = StatefulReader(store.reader())
     chain = reading(reader)
-    assert chain.moment().resolve(NARROW, ("key",)) == (None,)
+    assert chain.moment().resolve(NARROW, select("key")) == (None,)
     assert chain.is_answering()
     reader.broken = NARROW
     with pytest.raises(Unavailable):
-        chain.moment().resolve(NARROW, ("key",))
+        chain.moment().resolve(NARROW, select("key"))
     assert not chain.is_answering()
 
 
@@ -216,7 +220,7 @@ def test_an_answer_may_serve_again_for_as_long_as_the_operator_says(store: Memor
     chain = reading(reader, ReadingOptions(inline=True, max_staleness=10), clock=lambda: now[0])
 
     async def token(name: str = "key") -> str | None:
-        [hit] = await chain.resolve(NARROW, (name,))
+        [hit] = await chain.resolve(NARROW, select(name))
         return hit.token if hit else None
 
     async def story() -> None:
@@ -248,10 +252,10 @@ def test_staleness_counts_from_the_question_and_not_from_the_answer(store: Memor
     chain = reading(reader, ReadingOptions(inline=True, max_staleness=10), clock=lambda: now[0])
 
     async def story() -> None:
-        await chain.resolve(NARROW, ("key",))  # asked at 0, answered at 6
+        await chain.resolve(NARROW, select("key"))  # asked at 0, answered at 6
         put(store, NARROW, "key", b"x")
         now[0] = 10.5
-        assert await chain.resolve(NARROW, ("key",)) != [None]
+        assert await chain.resolve(NARROW, select("key")) != [None]
 
     asyncio.run(story())
 
@@ -261,8 +265,8 @@ def test_only_what_is_not_known_is_asked_for(store: MemoryStore) -> None:
     chain = reading(reader, ReadingOptions(inline=True, max_staleness=10), clock=lambda: 0.0)
 
     async def story() -> None:
-        await chain.resolve(NARROW, ("a",))
-        await chain.resolve(NARROW, ("a", "b"))
+        await chain.resolve(NARROW, select("a"))
+        await chain.resolve(NARROW, select("a", "b"))
 
     asyncio.run(story())
     assert {ref.name for ref in reader.asked[1]} == {"b"}
@@ -275,7 +279,7 @@ def test_a_store_that_hangs_is_given_up_in_time(store: MemoryStore) -> None:
     async def story() -> None:
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r'store "s" did not answer within 0.1 s'):
-            await chain.resolve(NARROW, ("a",))
+            await chain.resolve(NARROW, select("a"))
         assert time.monotonic() - started < 0.5
 
     asyncio.run(story())
@@ -297,7 +301,7 @@ def test_reading_follows_writes_and_gives_up_when_they_do_not_end(store: MemoryS
             return super().read(ref, token)
 
     async def read(reader: WatchedReader) -> bytes | None:
-        found = await reading(reader).resolve_and_read(NARROW, "key")
+        found = await reading(reader).resolve_and_read(NARROW, Selector("key"))
         return found.value.reveal_bytes() if found else None
 
     assert asyncio.run(read(Racing(store.reader()))) == b"new 0"
@@ -334,7 +338,7 @@ def test_no_answer_is_stale_while_people_write(store: MemoryStore, seed: int) ->
         asked = tuple(chance.sample(names, chance.randint(1, 3)))
         return (
             {name: len(acknowledged[name]) - 1 for name in asked},
-            await chain.resolve(NARROW, asked),
+            await chain.resolve(NARROW, select(*asked)),
             asked,
         )
 

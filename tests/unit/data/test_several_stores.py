@@ -14,7 +14,7 @@ from secrets_svc.core.errors import InvalidArgument, SecretsError, Unavailable, 
 from secrets_svc.core.ports import Capabilities, Resolved, SecretVersion
 from secrets_svc.core.routing import Route, Routes
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import SecretRef, SecretType
+from secrets_svc.core.secret import SecretRef, SecretType, Selector
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.reading import ScopedReading
 from secrets_svc.data.retrying import RetryingWriter
@@ -25,6 +25,10 @@ NARROW = Scope("flyte", "production", "shop")
 DOMAIN = Scope("flyte", domain="production")
 #: Scopes of project shop are in store "own", all others in "common".
 ROUTES = Routes([Route("own", project="shop"), Route("common")])
+
+
+def select(*names: str) -> tuple[Selector, ...]:
+    return tuple(Selector(name) for name in names)
 
 
 class Reader:
@@ -79,7 +83,7 @@ class World:
         )
 
     def resolve(self, *names: str) -> list[Scope | None]:
-        hits = asyncio.run(self.reading.resolve(NARROW, names or ("key",)))
+        hits = asyncio.run(self.reading.resolve(NARROW, select(*(names or ("key",)))))
         return [hit.ref.scope if hit else None for hit in hits]
 
 
@@ -101,7 +105,7 @@ def test_the_narrowest_wins_across_stores(world: World) -> None:
 
 def test_the_value_comes_from_the_store_of_its_scope(world: World) -> None:
     world.put(DOMAIN)
-    found = asyncio.run(world.reading.resolve_and_read(NARROW, "key"))
+    found = asyncio.run(world.reading.resolve_and_read(NARROW, Selector("key")))
     assert found is not None
     assert found.ref.scope == DOMAIN
 
@@ -153,7 +157,7 @@ def test_moments_see_all_stores() -> None:
     world = World(inline=True)
     world.put(DOMAIN)
     moment = world.reading.moment()
-    hits = moment.resolve(NARROW, ("key",))
+    hits = moment.resolve(NARROW, select("key"))
     assert hits is not None
     assert hits[0] is not None
     assert hits[0].ref.scope == DOMAIN
