@@ -74,7 +74,13 @@ def metadata_json(metadata: SecretMetadata) -> dict[str, Any]:
         "updated_at": rfc3339(metadata.updated_at),
         "created_by": metadata.created_by,
         "updated_by": metadata.updated_by,
+        "read_only": metadata.read_only,
     }
+
+
+def kind_of(type: str, *, read_only: bool) -> str:
+    """The type, as tables show it."""
+    return f"{type}, read-only" if read_only else type
 
 
 class Table:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import OutputFormat, Table, escape, metadata_json, print_document, rfc3339
+from cli.output import OutputFormat, Table, escape, kind_of, metadata_json, print_document, rfc3339
 from cli.parameters import command, scope_options, server_options
 from cli.scopes import ScopeOptions
 from cli.session import open_session
@@ -23,7 +23,7 @@ _REASONS = {
     "absent": "not there",
     "hidden": "a narrower one wins, and you may not look here",
 }
-_FACTS = ("type", "version", "size", "created_at", "updated_at", "created_by", "updated_by")
+_FACTS = ("type", "version", "size", "created_at", "updated_at", "created_by", "updated_by", "read_only")
 _UNSEEN = "; you may not look further"
 
 
@@ -64,7 +64,8 @@ def _row(step: Step) -> tuple[object, ...]:
     why = _REASONS.get(step.outcome, "")
     if step.outcome == "hit" and step.version is None:
         why += _UNSEEN
-    return step.scope, step.outcome, step.store, step.version or "", step.type or "", updated, why
+    kind = "" if step.type is None else kind_of(step.type, read_only=step.read_only)
+    return step.scope, step.outcome, step.store, step.version or "", kind, updated, why
 
 
 def _document(found: Explanation) -> dict[str, Any]:
@@ -100,4 +101,5 @@ def _step(step: Step) -> dict[str, Any]:
         "version": step.version,
         "type": step.type,
         "updated_at": None if step.updated_at is None else rfc3339(step.updated_at),
+        "read_only": None if step.version is None else step.read_only,
     }

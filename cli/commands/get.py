@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.output import OutputFormat, Table, metadata_json, print_document
+from cli.output import OutputFormat, Table, kind_of, metadata_json, print_document
 from cli.parameters import command, scope_options, server_options
 from cli.scopes import ScopeOptions
 from cli.session import open_session
@@ -37,6 +37,7 @@ def get(
     elif output is OutputFormat.TABLE:
         size = "unknown" if metadata.size is None else f"{metadata.size} byte{'s' * (metadata.size != 1)}"
         words = {**document, "scope": metadata.ref.scope, "size": size}
+        words["type"] = kind_of(metadata.type, read_only=metadata.read_only)
         keys = ("name", "scope", "organization", "type", "version", "size", "created_at", "created_by")
         Table().write((key.replace("_", " "), words[key]) for key in (*keys, "updated_at", "updated_by"))
     else:

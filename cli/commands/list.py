@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.output import ListPrinter, OutputFormat, metadata_json, note, rfc3339
+from cli.output import ListPrinter, OutputFormat, kind_of, metadata_json, note, rfc3339
 from cli.parameters import command, scope_options, server_options
 from cli.scopes import ScopeOptions
 from cli.session import open_session
@@ -73,4 +73,10 @@ def _is_at(scope: Scope, parts: ScopeParts) -> bool:
 
 
 def _row(item: SecretMetadata) -> tuple[object, ...]:
-    return item.ref.name, item.ref.scope, item.type.value, item.version, rfc3339(item.updated_at)
+    return (
+        item.ref.name,
+        item.ref.scope,
+        kind_of(item.type, read_only=item.read_only),
+        item.version,
+        rfc3339(item.updated_at),
+    )

@@ -44,6 +44,7 @@ class Step(NamedTuple):
     version: str | None
     type: str | None
     updated_at: datetime | None
+    read_only: bool = False
 
 
 class Winner(NamedTuple):
@@ -220,6 +221,7 @@ def _step(found: object) -> Step:
         version=_optional_text(step, "version"),
         type=_optional_text(step, "type"),
         updated_at=None if step.get("updated_at") is None else _time(step, "updated_at"),
+        read_only=step.get("read_only") is True,
     )
 
 
@@ -255,6 +257,7 @@ def _metadata(found: object) -> SecretMetadata:
         created_by=_text(entry, "created_by"),
         updated_by=_text(entry, "updated_by"),
         size=_size(entry),
+        read_only=entry.get("read_only") is True,
     )
 
 

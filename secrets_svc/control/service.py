@@ -36,6 +36,9 @@ class DataPlane(SecretWriter, Protocol):
     def check(self, ref: SecretRef, value: SecretValue, type: SecretType) -> None:
         """Raise what ``create`` would raise about the value."""
 
+    def check_delete(self, ref: SecretRef) -> None:
+        """Raise what ``delete`` would raise."""
+
     def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
         """See :class:`~secrets_svc.core.abilities.KeepsHistory`; also ``Unsupported``."""
 
@@ -161,7 +164,7 @@ class ControlPlane:
 
         def write() -> None:
             if dry_run:
-                self._data_plane.describe(ref)
+                self._data_plane.check_delete(ref)
             else:
                 self._data_plane.delete(ref, actor=call.principal.name, operation_id=call.operation_id)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretMetadata, SecretRef
@@ -84,6 +84,14 @@ class RollsBack(Protocol):
         :raises NotFound: no such secret, or that version is not kept. :raises Conflict: ``expected`` is not
             current.
         """
+
+
+@runtime_checkable
+class RefusesWrites(Protocol):
+    """A writer of a store where nothing may be written: what is there is somebody else's."""
+
+    def refuse_write(self, ref: SecretRef) -> NoReturn:
+        """:raises Unsupported: saying so."""
 
 
 @runtime_checkable

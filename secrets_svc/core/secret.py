@@ -106,6 +106,7 @@ class SecretMetadata:
 
     :param version: the store's version token: opaque, and never the same for two different values.
     :param size: bytes, where the store can tell without reading the value.
+    :param read_only: whether it is one that its store only reads.
     """
 
     ref: SecretRef
@@ -116,3 +117,4 @@ class SecretMetadata:
     created_by: str
     updated_by: str
     size: int | None = None
+    read_only: bool = False

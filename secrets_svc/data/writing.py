@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from secrets_svc.core.abilities import VersionInfo
+from secrets_svc.core.abilities import RefusesWrites, VersionInfo
 from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError
 from secrets_svc.core.ports import Capabilities, Fits, Page, SecretWriter
 from secrets_svc.core.routing import Routes
@@ -19,16 +19,31 @@ class ValidatedWriter:
     """A :class:`SecretWriter` in front of a store's own: validates, then hands on.
 
     :param writer: the store's. :param capabilities: the limits to hold it to. :param store: its name.
+    :param refuses: where nothing may be written at all.
     """
 
-    def __init__(self, *, writer: SecretWriter, capabilities: Capabilities, store: str) -> None:
+    def __init__(
+        self,
+        *,
+        writer: SecretWriter,
+        capabilities: Capabilities,
+        store: str,
+        refuses: RefusesWrites | None = None,
+    ) -> None:
         self._writer = writer
+        self._refuses = refuses
         self._capabilities = capabilities
         self.store = store
 
     def check(self, ref: SecretRef, value: SecretValue, type: SecretType) -> None:
         """Raise what :meth:`create` would raise about the value, and write nothing."""
+        self._check_writable(ref)
         check_value(ref, value, type, self._capabilities)
+
+    def check_delete(self, ref: SecretRef) -> None:
+        """Raise what :meth:`delete` would raise, and delete nothing."""
+        self._check_writable(ref)
+        self._writer.describe(ref)
 
     def create(
         self, ref: SecretRef, value: SecretValue, type: SecretType, *, actor: str, operation_id: str
@@ -63,7 +78,8 @@ class ValidatedWriter:
         )
 
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
-        """See :class:`SecretWriter`."""
+        """See :class:`SecretWriter`; also ``Unsupported``."""
+        self._check_writable(ref)
         self._writer.delete(ref, actor=actor, operation_id=operation_id)
 
     def describe(self, ref: SecretRef) -> SecretMetadata:
@@ -84,8 +100,13 @@ class ValidatedWriter:
         self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
     ) -> SecretMetadata:
         """See :class:`~secrets_svc.core.abilities.RollsBack`; also ``Unsupported``."""
+        self._check_writable(ref)
         writer = rollback_of(self._writer, self.store)
         return writer.rollback(ref, to=to, actor=actor, operation_id=operation_id, expected=expected)
+
+    def _check_writable(self, ref: SecretRef) -> None:
+        if self._refuses is not None:
+            self._refuses.refuse_write(ref)
 
     @property
     def condition(self) -> str:
@@ -119,6 +140,10 @@ class RoutedWriter:
     def check(self, ref: SecretRef, value: SecretValue, type: SecretType) -> None:
         """See :meth:`ValidatedWriter.check`."""
         self._of(ref).check(ref, value, type)
+
+    def check_delete(self, ref: SecretRef) -> None:
+        """See :meth:`ValidatedWriter.check_delete`."""
+        self._of(ref).check_delete(ref)
 
     def create(
         self, ref: SecretRef, value: SecretValue, type: SecretType, *, actor: str, operation_id: str

@@ -118,7 +118,7 @@ def _fault(model: type[BaseModel], fault: Any) -> str:
         return f"{field} is not a setting" + (f"; known here: {', '.join(known)}" if known else "")
     if fault["type"] == "missing":
         return f"{field} is missing"
-    return f"{field}: {fault['msg']}"
+    return f"{field}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _known_beside(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

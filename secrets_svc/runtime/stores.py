@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from secrets_svc.backends import registry
+from secrets_svc.core.abilities import RefusesWrites
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.maintenance import Maintainable
 from secrets_svc.core.ports import Backend
@@ -42,9 +43,10 @@ class Store:
         """
         capabilities = self.backend.capabilities
         writer = self.backend.open_writer(self.settings, state=self.state)
+        refuses = writer if isinstance(writer, RefusesWrites) else None
         if not capabilities.inline:
             writer = RetryingWriter(store=self.name, writer=writer, at_once=at_once)
-        return ValidatedWriter(writer=writer, capabilities=capabilities, store=self.name)
+        return ValidatedWriter(writer=writer, capabilities=capabilities, store=self.name, refuses=refuses)
 
     def open_reading(self, *, deadline: float, max_staleness: float = 0.0) -> StoreReading:
         """With the reader's identity.

@@ -21,6 +21,7 @@ METADATA = {
     "updated_at",
     "created_by",
     "updated_by",
+    "read_only",
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from secrets_svc.backends.aws.api import Api
 from secrets_svc.backends.aws.calls import Calls
+from secrets_svc.backends.aws.existing import AwsPlaces
 from secrets_svc.backends.aws.identity import Identity
 from secrets_svc.backends.aws.operations import Register
 from secrets_svc.backends.aws.policy import policy
@@ -15,7 +16,10 @@ from secrets_svc.backends.aws.reader import AwsReader
 from secrets_svc.backends.aws.settings import AwsSettings, Way
 from secrets_svc.backends.aws.values import MAX_VALUE
 from secrets_svc.backends.aws.writer import AwsWriter
-from secrets_svc.core.ports import Backend, Capabilities
+from secrets_svc.backends.existing.reader import ExistingReader
+from secrets_svc.backends.existing.writer import ExistingWriter
+from secrets_svc.core.ports import Backend, Capabilities, SecretReader, SecretWriter
+from secrets_svc.core.templates import PathTemplate
 
 # It is imported when a store is opened, since that takes long; that it is missing is to be known now.
 for _module in ("boto3", "botocore"):
@@ -46,8 +50,11 @@ class AwsBackend:
         self._lock = threading.Lock()
         self._registers: dict[tuple[Path, str, str | None, str], Register] = {}
 
-    def open_writer(self, settings: AwsSettings, *, state: Path) -> AwsWriter:
+    def open_writer(self, settings: AwsSettings, *, state: Path) -> SecretWriter:
         """With the writer's identity. Nothing lies in the state folder."""
+        if settings.existing is not None:
+            places = _places(settings, settings.writer_way())
+            return ExistingWriter(places, PathTemplate(settings.existing), lookups=settings.lookups)
         identity = _identity(settings, settings.writer_way(), _CALLERS)
         key = (state.absolute(), identity.region, settings.endpoint_url, settings.prefix)
         with self._lock:
@@ -57,15 +64,22 @@ class AwsBackend:
         )
         return AwsWriter(calls, register, prefix=settings.prefix, days=settings.recovery_window_days)
 
-    def open_reader(self, settings: AwsSettings, *, state: Path) -> AwsReader:
+    def open_reader(self, settings: AwsSettings, *, state: Path) -> SecretReader:
         """With the reader's identity."""
         del state
+        if settings.existing is not None:
+            places = _places(settings, settings.reader_way())
+            return ExistingReader(places, PathTemplate(settings.existing), lookups=settings.lookups)
         identity = _identity(settings, settings.reader_way(), _CALLERS + settings.lookups)
         return AwsReader(Calls(Api(identity.client), prefix=settings.prefix), lookups=settings.lookups)
 
     def policy(self, settings: AwsSettings, *, role: str, account: str = "*") -> str:
         """See :func:`.policy.policy`."""
         return policy(settings, role=role, account=account)
+
+
+def _places(settings: AwsSettings, way: Way) -> AwsPlaces:
+    return AwsPlaces(Api(_identity(settings, way, _CALLERS + settings.lookups).client))
 
 
 def _identity(settings: AwsSettings, way: Way, connections: int) -> Identity:

@@ -176,21 +176,30 @@ class Calls:
 
     def listed(self, beginning: str) -> Iterator[Mapping[str, Any]]:
         """Secrets of ours whose names begin so, without those whose deletion is scheduled, in no order."""
-        filters = [{"Key": "name", "Values": [beginning]}, {"Key": "tag-key", "Values": [names.MANAGED]}]
-        params: dict[str, Any] = {"Filters": filters, "MaxResults": _PAGE}
-        while True:
-            answer = self._api.call("ListSecrets", params, what="list secrets")
-            items = answer.get("SecretList")
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise nonsense("there is no list")
-            yield from items
-            if not answer.get("NextToken"):
-                return
-            params["NextToken"] = _text(answer["NextToken"])
+        return listed(self._api, beginning, tagged=names.MANAGED)
 
     def close(self) -> None:
         """May be repeated."""
         self._api.close()
+
+
+def listed(api: Api, beginning: str, *, tagged: str | None = None) -> Iterator[Mapping[str, Any]]:
+    """Secrets whose names begin so, without those whose deletion is scheduled, in no order.
+
+    :param tagged: only those that have such a tag.
+    """
+    filters = [{"Key": "name", "Values": [beginning]}] if beginning else []
+    filters += [{"Key": "tag-key", "Values": [tagged]}] if tagged is not None else []
+    params: dict[str, Any] = {"Filters": filters, "MaxResults": _PAGE}
+    while True:
+        answer = api.call("ListSecrets", params, what="list secrets")
+        items = answer.get("SecretList")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise nonsense("there is no list")
+        yield from items
+        if not answer.get("NextToken"):
+            return
+        params["NextToken"] = _text(answer["NextToken"])
 
 
 def _versions(answer: Mapping[str, Any]) -> Iterator[tuple[str, datetime]]:

@@ -47,11 +47,8 @@ class Held:
 
         :raises Unavailable: that is no such answer.
         """
-        versions = answer.get("VersionIdsToStages", answer.get("SecretVersionsToStages"))
-        stages = _stages(versions)
+        stages = stages_of(answer)
         current = [version for version, labels in stages.items() if names.CURRENT in labels]
-        if len(current) > 1:
-            raise nonsense("several versions are current")
         created_at = _moment(answer.get("CreatedDate"))
         return cls(
             ref,
@@ -216,6 +213,23 @@ def spoilt(ref: SecretRef, why: str) -> Unavailable:
     return Unavailable(
         f"secret {ref} {why}: it was changed outside this service; repair or delete it with AWS's tools"
     )
+
+
+def stages_of(answer: Mapping[str, Any]) -> Stages:
+    """Labels of versions in an answer of DescribeSecret, or an item of ListSecrets.
+
+    :raises Unavailable: that is no such answer.
+    """
+    versions = answer.get("VersionIdsToStages", answer.get("SecretVersionsToStages"))
+    stages = _stages(versions)
+    if sum(names.CURRENT in labels for labels in stages.values()) > 1:
+        raise nonsense("several versions are current")
+    return stages
+
+
+def moment_of(answer: Mapping[str, Any], name: str) -> datetime:
+    """The time of that name in an answer. :raises Unavailable: there is none."""
+    return _moment(answer.get(name))
 
 
 def _stages(versions: Any) -> Stages:

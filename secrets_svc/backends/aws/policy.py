@@ -9,10 +9,12 @@ from typing import Any
 from secrets_svc.backends.aws import names
 from secrets_svc.backends.aws.settings import AwsSettings
 from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.templates import PathTemplate
 
 #: What each side calls, besides what it needs for all secrets at once or for new ones.
 _READS = ("DescribeSecret", "ListSecretVersionIds")
 _READS_VALUES = ("GetSecretValue",)
+_LOOKS = ("DescribeSecret",)
 _WRITES = ("PutSecretValue", "UpdateSecretVersionStage", "DeleteSecret", "RestoreSecret")
 _CREATES = ("CreateSecret", "TagResource")
 _LISTS = ("ListSecrets",)
@@ -34,7 +36,9 @@ def policy(settings: AwsSettings, *, role: str, account: str = "*") -> str:
         raise InvalidArgument("role is not valid: writer or reader")
     if not re.fullmatch(r"\*|[0-9]{12}", account):
         raise InvalidArgument("account is not valid: 12 digits, or *")
-    secrets = _arn(settings, "secretsmanager", account, f"secret:{names.every_name(settings.prefix)}*")
+    if settings.existing is not None:
+        return _existing(settings, PathTemplate(settings.existing), role, account)
+    secrets = _secrets(settings, account, names.every_name(settings.prefix) + "*")
     statements = [_statement("Look", _READS, secrets)]
     if role == "writer":
         statements += [
@@ -46,7 +50,28 @@ def policy(settings: AwsSettings, *, role: str, account: str = "*") -> str:
         statements.append(_statement("Read", _READS_VALUES, secrets, {_MANAGED: names.MANAGED_VALUE}))
     if settings.kms_key is not None:
         statements.append(_key(settings, role, account))
+    return _document(statements)
+
+
+def _existing(settings: AwsSettings, template: PathTemplate, role: str, account: str) -> str:
+    """For secrets that are there already: neither side writes, the writer lists and the reader reads."""
+    path = "/".join(template.segments)
+    secrets = _secrets(settings, account, re.sub(r"\{[a-z]+\}", "*", path) + "-??????")
+    statements = [_statement("Look", _LOOKS, secrets)]
+    if role == "writer":
+        return _document([*statements, _statement("List", _LISTS, "*")])
+    statements.append(_statement("Read", _READS_VALUES, secrets))
+    if settings.kms_key is not None:
+        statements.append(_key(settings, role, account))
+    return _document(statements)
+
+
+def _document(statements: list[dict[str, Any]]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+
+
+def _secrets(settings: AwsSettings, account: str, names_: str) -> str:
+    return _arn(settings, "secretsmanager", account, f"secret:{names_}")
 
 
 def _statement(

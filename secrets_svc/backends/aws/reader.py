@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 from secrets_svc.backends.aws import names
 from secrets_svc.backends.aws.calls import Calls
 from secrets_svc.backends.aws.deletion import absent
 from secrets_svc.backends.aws.held import Held
 from secrets_svc.backends.aws.history import target
-from secrets_svc.core.errors import Changed, InvalidArgument, NotFound, Unavailable
+from secrets_svc.backends.lookups import LookUps
+from secrets_svc.core.errors import Changed, InvalidArgument, NotFound
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretRef
 
@@ -23,20 +23,14 @@ class AwsReader:
 
     def __init__(self, calls: Calls, *, lookups: int) -> None:
         self._calls = calls
-        self._pool = ThreadPoolExecutor(lookups, "look-up")
+        self._look_ups = LookUps(lookups)
 
     def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
         """See the port. Metadata only."""
         wanted = list(dict.fromkeys(refs))
-        return {held.ref: _resolved(held) for held in self._looked_up(wanted) if held is not None}
-
-    def _looked_up(self, wanted: list[SecretRef]) -> list[Held | None]:
-        if len(wanted) <= 1:
-            return list(map(self._look, wanted))
-        try:
-            return list(self._pool.map(self._look, wanted))
-        except (RuntimeError, CancelledError) as error:
-            raise Unavailable("the store is closed") from error
+        return {
+            held.ref: _resolved(held) for held in self._look_ups.all(self._look, wanted) if held is not None
+        }
 
     def _look(self, ref: SecretRef) -> Held | None:
         try:
@@ -68,7 +62,7 @@ class AwsReader:
 
     def close(self) -> None:
         """See the port."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._look_ups.close()
         self._calls.close()
 
     def _existing(self, ref: SecretRef) -> Held:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from secrets_svc.backends.aws.names import OWN_TAGS
+from secrets_svc.backends.existing.settings import template
 
 #: What names of secrets may consist of (API_CreateSecret, Name).
 _PREFIX = re.compile(r"[A-Za-z0-9/_+=.@-]{0,128}")
@@ -90,6 +91,11 @@ class AwsSettings(BaseModel):
         default="",
         description="In front of the names of all secrets. Flyte's own reader finds them without one only.",
     )
+    existing: Annotated[str, template("-a-zA-Z0-9/_+=.@")] | None = Field(
+        default=None,
+        description="Read secrets that are there already, and write none: their whole name, e.g. "
+        "prod/{project}/{name}#password. What stands behind # is the field of the JSON object.",
+    )
     profile: str | None = Field(
         default=None,
         min_length=1,
@@ -135,6 +141,12 @@ class AwsSettings(BaseModel):
         le=128,
         description="Secrets of one admission that are looked up at once: each is a call of its own.",
     )
+
+    @model_validator(mode="after")
+    def _prefix_is_for_our_own(self) -> Self:
+        if self.existing is not None and self.prefix:
+            raise ValueError("existing is a whole name: leave prefix out")
+        return self
 
     @model_validator(mode="after")
     def _external_ids_are_of_a_role(self) -> Self:

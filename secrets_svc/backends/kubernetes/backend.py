@@ -5,12 +5,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from secrets_svc.backends.existing.reader import ExistingReader
+from secrets_svc.backends.existing.writer import ExistingWriter
+from secrets_svc.backends.kubernetes.existing import KubernetesPlaces
 from secrets_svc.backends.kubernetes.namespace import Namespace
 from secrets_svc.backends.kubernetes.policy import policy
 from secrets_svc.backends.kubernetes.reader import KubernetesReader
 from secrets_svc.backends.kubernetes.settings import KubernetesSettings, Way
 from secrets_svc.backends.kubernetes.writer import MAX_VALUE, KubernetesWriter
-from secrets_svc.core.ports import Backend, Capabilities
+from secrets_svc.core.ports import Backend, Capabilities, SecretReader, SecretWriter
+from secrets_svc.core.templates import PathTemplate
 from secrets_svc.kube.api import connect
 
 # It is imported when it is needed, since that takes long; that it is missing is to be known now.
@@ -29,20 +33,31 @@ class KubernetesBackend:
     capabilities = Capabilities(max_value=MAX_VALUE)
     settings_model = KubernetesSettings
 
-    def open_writer(self, settings: KubernetesSettings, *, state: Path) -> KubernetesWriter:
+    def open_writer(self, settings: KubernetesSettings, *, state: Path) -> SecretWriter:
         """With the writer's kubeconfig. Nothing lies in the state folder."""
         del state
+        if settings.existing is not None:
+            places = _places(settings, settings.writer_way())
+            return ExistingWriter(places, PathTemplate(settings.existing), lookups=settings.lookups)
         return KubernetesWriter(_namespace(settings, settings.writer_way(), _CALLERS))
 
-    def open_reader(self, settings: KubernetesSettings, *, state: Path) -> KubernetesReader:
+    def open_reader(self, settings: KubernetesSettings, *, state: Path) -> SecretReader:
         """With the reader's kubeconfig."""
         del state
+        if settings.existing is not None:
+            places = _places(settings, settings.reader_way())
+            return ExistingReader(places, PathTemplate(settings.existing), lookups=settings.lookups)
         namespace = _namespace(settings, settings.reader_way(), _CALLERS + settings.lookups)
         return KubernetesReader(namespace, lookups=settings.lookups)
 
     def policy(self, settings: KubernetesSettings, *, role: str) -> str:
         """See :class:`~secrets_svc.core.abilities.PrintsPolicy`."""
         return policy(settings, role)
+
+
+def _places(settings: KubernetesSettings, way: Way) -> KubernetesPlaces:
+    api = connect(way.kubeconfig, context=way.context, connections=_CALLERS + settings.lookups)
+    return KubernetesPlaces(api, settings.namespace, timeout=settings.timeout)
 
 
 def _namespace(settings: KubernetesSettings, way: Way, connections: int) -> Namespace:

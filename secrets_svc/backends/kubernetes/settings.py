@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from secrets_svc.backends.existing.settings import template
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import validate_label
 
@@ -48,6 +49,12 @@ class KubernetesSettings(BaseModel):
     namespace: Annotated[str, AfterValidator(_namespace)] = Field(
         default="flyte",
         description="Where the Secrets are. By default where Flyte's own webhook reads them.",
+    )
+    existing: Annotated[str, template("-a-z0-9./", parts=2)] | None = Field(
+        default=None,
+        description="Read Secrets that are there already, and write none: their name, e.g. "
+        "{project}.{name}#password, or namespace and name, e.g. {project}/{name}. What stands behind # is "
+        "the data key; without it, a request must say it.",
     )
     kubeconfig: AbsolutePath | None = Field(
         default=None,

@@ -35,18 +35,24 @@ class VaultBackend:
 
     def open_writer(self, settings: VaultSettings, *, state: Path) -> SecretWriter:
         """With the writer's identity. Nothing lies in the state folder."""
+        from secrets_svc.backends.vault.existing import existing_writer
         from secrets_svc.backends.vault.writer import VaultWriter
 
         del state
         kv, close = _kv(settings, settings.writer_identity())
+        if settings.existing is not None:
+            return existing_writer(kv, settings.existing, lookups=settings.lookups, close=close)
         return VaultWriter(kv, close=close)
 
     def open_reader(self, settings: VaultSettings, *, state: Path) -> SecretReader:
         """With the reader's identity. Nothing lies in the state folder."""
+        from secrets_svc.backends.vault.existing import existing_reader
         from secrets_svc.backends.vault.reader import VaultReader
 
         del state
         kv, close = _kv(settings, settings.reader_identity())
+        if settings.existing is not None:
+            return existing_reader(kv, settings.existing, lookups=settings.lookups, close=close)
         return VaultReader(kv, lookups=settings.lookups, close=close)
 
     def policy(self, settings: VaultSettings, *, role: str) -> str:
@@ -61,7 +67,9 @@ def _kv(settings: VaultSettings, identity: Identity) -> tuple[Kv, Callable[[], N
     from secrets_svc.backends.vault.sessions import Session
 
     channel = HttpChannel(settings, identity)
-    return Kv(Session(settings, identity, channel), Paths(settings.mount, settings.prefix)), channel.close
+    # Where secrets exist already, their template stands for the folder in messages.
+    paths = Paths(settings.mount, settings.existing or settings.prefix)
+    return Kv(Session(settings, identity, channel), paths), channel.close
 
 
 BACKEND: Backend = VaultBackend()

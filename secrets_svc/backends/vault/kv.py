@@ -77,8 +77,8 @@ class Kv:
         )
 
     def list(self, folder: str) -> list[str]:
-        """Names in ``folder``, sorted; those of folders end with ``/``."""
-        answer = self._session.call("list", f"{self._mount}/metadata/{folder}/")
+        """Names in ``folder`` ("": the whole mount), sorted; those of folders end with ``/``."""
+        answer = self._session.call("list", f"{self._mount}/metadata/{folder}/".replace("//", "/"))
         if answer.is_absent:
             return []
         keys = self._data(answer, "list", folder).get("keys")

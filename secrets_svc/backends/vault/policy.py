@@ -5,6 +5,7 @@ from __future__ import annotations
 from secrets_svc.backends.vault.paths import WRITER
 from secrets_svc.backends.vault.settings import VaultSettings
 from secrets_svc.core.errors import InvalidArgument
+from secrets_svc.core.templates import PathTemplate
 
 _HEAD = "# Of the {role} of secrets-svc, for mount {mount}, folder {prefix}.\n"
 
@@ -14,10 +15,13 @@ def policy(settings: VaultSettings, role: str) -> str:
 
     :param role: ``writer`` or ``reader``. :raises InvalidArgument: neither.
     """
-    mount, prefix = settings.mount, settings.prefix
-    rules = {"writer": _writer(mount, prefix), "reader": _reader(mount, prefix)}.get(role)
-    if rules is None:
+    if role not in ("writer", "reader"):
         raise InvalidArgument("role is not valid: writer or reader")
+    mount, prefix = settings.mount, settings.existing or settings.prefix
+    if settings.existing is not None:
+        rules = _existing(mount, PathTemplate(settings.existing), role)
+    else:
+        rules = (_writer if role == "writer" else _reader)(mount, prefix)
     return _HEAD.format(role=role, mount=mount, prefix=prefix) + "".join(
         f'path "{path}" {{ capabilities = [{", ".join(map(_quoted, capabilities))}] }}\n'
         for path, capabilities in rules
@@ -50,3 +54,15 @@ def _reader(mount: str, prefix: str) -> _Rules:
         (f"{mount}/metadata/{prefix}/*", ("read",)),
         (f"{mount}/data/{prefix}/{WRITER}/*", ("deny",)),
     ]
+
+
+def _existing(mount: str, template: PathTemplate, role: str) -> _Rules:
+    """For secrets that are there already: neither side writes, the writer lists and the reader reads."""
+    parts = ["+" if "{" in part else part for part in template.segments]
+    path = "/".join(parts)
+    look = (f"{mount}/metadata/{path}", ("read",))
+    if role == "reader":
+        return [look, (f"{mount}/data/{path}", ("read",))]
+    first = parts.index("+")
+    folders = ["/".join([*parts[:depth], ""]) for depth in range(first, len(parts)) if parts[depth] == "+"]
+    return [look, *((f"{mount}/metadata/{folder}", ("list",)) for folder in folders)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 
+from secrets_svc.backends.lookups import LookUps
 from secrets_svc.backends.vault.documents import Held, read_document
 from secrets_svc.backends.vault.kv import Kv
-from secrets_svc.core.errors import Changed, InvalidArgument, NotFound, Unavailable
+from secrets_svc.core.errors import Changed, InvalidArgument, NotFound
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretRef
@@ -21,22 +21,14 @@ class VaultReader:
 
     def __init__(self, kv: Kv, *, lookups: int, close: Callable[[], None] = lambda: None) -> None:
         self._kv = kv
-        self._pool = ThreadPoolExecutor(lookups, "look-up")
+        self._look_ups = LookUps(lookups)
         self._close = close
 
     def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
         """See the port. Names of keys only."""
         wanted = [ref for ref in dict.fromkeys(refs) if _fits(ref)]
-        found = zip(wanted, self._looked_up(wanted), strict=True)
+        found = zip(wanted, self._look_ups.all(self._look, wanted), strict=True)
         return {ref: _resolved(ref, each) for ref, each in found if each is not None and each.is_there}
-
-    def _looked_up(self, wanted: list[SecretRef]) -> list[Held | None]:
-        if len(wanted) <= 1:
-            return list(map(self._look, wanted))
-        try:
-            return list(self._pool.map(self._look, wanted))
-        except (RuntimeError, CancelledError) as error:
-            raise Unavailable("the store is closed") from error
 
     def _look(self, ref: SecretRef) -> Held | None:
         return self._kv.look(self._kv.paths.secret(ref))
@@ -83,7 +75,7 @@ class VaultReader:
 
     def close(self) -> None:
         """See the port."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._look_ups.close()
         self._close()
 
 

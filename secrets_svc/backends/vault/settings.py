@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from secrets_svc.backends.existing.settings import template
+
 _PLACE = re.compile(r"[-a-zA-Z0-9_.]+(/[-a-zA-Z0-9_.]+)*")
 
 Method = Literal["token", "token_file", "approle", "kubernetes", "jwt", "cert"]
@@ -134,6 +136,11 @@ class VaultSettings(BaseModel):
     namespace: Place | None = Field(None, description="The server's namespace, if it has several.")
     mount: Place = Field("secret", description="Where a KV engine of version 2 is mounted.")
     prefix: Place = Field("secrets-svc", description="Folder of that mount which is this service's own.")
+    existing: Annotated[str, template("-a-zA-Z0-9_./")] | None = Field(
+        None,
+        description="Read secrets that are there already, and write none: their path in the mount, e.g. "
+        "{project}/{domain}/{name}#password. What stands behind # is the field of the document.",
+    )
     login: LoginSettings | None = Field(None, description="How both sides log in, where they don't differ.")
     writer: LoginSettings | None = Field(None, description="How the writer logs in.")
     reader: LoginSettings | None = Field(None, description="How the reader logs in.")

@@ -105,6 +105,9 @@ class MetadataOut(BaseModel):
     updated_at: str = Field(examples=["2026-01-31T12:00:00.000000Z"])
     created_by: str = Field(examples=["admin"])
     updated_by: str = Field(examples=["admin"])
+    read_only: bool = Field(
+        False, examples=[False], description="whether it was there before and its store only reads it"
+    )
 
     @classmethod
     def of(cls, metadata: SecretMetadata) -> MetadataOut:
@@ -122,6 +125,7 @@ class MetadataOut(BaseModel):
             updated_at=timestamp(metadata.updated_at),
             created_by=metadata.created_by,
             updated_by=metadata.updated_by,
+            read_only=metadata.read_only,
         )
 
 
@@ -190,6 +194,7 @@ class StepOut(BaseModel):
     version: str | None
     type: str | None
     updated_at: str | None
+    read_only: bool | None
 
     @classmethod
     def of(cls, step: Step) -> StepOut:
@@ -203,6 +208,7 @@ class StepOut(BaseModel):
             version=found.version if found else None,
             type=found.type if found else None,
             updated_at=timestamp(found.updated_at) if found else None,
+            read_only=found.read_only if found else None,
         )
 
 
@@ -220,6 +226,7 @@ class WinnerOut(BaseModel):
     updated_at: str | None
     created_by: str | None
     updated_by: str | None
+    read_only: bool | None
 
     @classmethod
     def of(cls, name: str, step: Step) -> WinnerOut:

@@ -94,6 +94,7 @@ class ControlPlane:
             "updated_at": "2026-01-02T03:04:05.678901Z",
             "created_by": "ann",
             "updated_by": "ann",
+            "read_only": False,
         }
         if not dry:
             self.secrets[key], self.values[key] = found, data

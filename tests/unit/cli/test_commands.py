@@ -190,9 +190,10 @@ def test_explain(stored: Any, secret: Any) -> None:
 
 
 def test_explain_of_what_one_may_not_look_into(stored: Any, secret: Any) -> None:
-    facts = ("type", "version", "size", "created_at", "updated_at", "created_by", "updated_by")
+    times = ("created_at", "updated_at", "created_by", "updated_by")
+    facts = ("type", "version", "size", *times, "read_only")
     told = {"name": "db", "organization": "flyte", "domain": None, "project": None, **dict.fromkeys(facts)}
-    nothing = {"store": "local", **dict.fromkeys(("version", "type", "updated_at"))}
+    nothing = {"store": "local", **dict.fromkeys(("version", "type", "updated_at", "read_only"))}
     document = {
         "name": "db",
         "organization": "flyte",
