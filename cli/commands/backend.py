@@ -10,8 +10,9 @@ import click
 import typer
 
 from cli import options
-from cli.maintenance import SettingsFile, chosen_state
+from cli.maintenance import SettingsFile, StateFolder, chosen_state
 from cli.output import OutputFormat, Table, print_document
+from cli.scopes import ScopeOptions, choose_filter
 
 if TYPE_CHECKING:
     from secrets_svc.core.ports import Backend
@@ -105,6 +106,48 @@ def policy(
             f'backend "{found.name}" has no rights of its own: its files have an owner and modes'
         )
     click.echo(found.policy(chosen, role=role.value).rstrip("\n"))
+
+
+@app.command()
+def copy(
+    source: Annotated[
+        str, typer.Option("--from", metavar="STORE", help="A store in the settings: it is read.")
+    ],
+    target: Annotated[str, typer.Option("--to", metavar="STORE", help="Another one: it is written.")],
+    project: options.Project = None,
+    domain: options.Domain = None,
+    org_wide: options.OrgWide = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there with another value.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
+    ] = False,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, max=32, metavar="N", help="Secrets that are copied at once.")
+    ] = 4,
+    output: options.Output = OutputFormat.TABLE,
+    settings: SettingsFile = None,
+    state: StateFolder = None,
+) -> int:
+    """Copy secrets from one store to another; without a scope all of them. The source stays as it is.
+
+    Needs the writer's and the reader's identity of both stores: one lists, one reads, one writes, one reads
+    back. Each copy is compared with its source. May be interrupted: what is there already with the same value
+    is passed over the next time. Routes are not looked at; lead them to the new store when all is there.
+
+    Example: secret backend copy --from here --to company -p shop --settings both.toml
+    """
+    from cli.context import load_context
+    from cli.copying import Task, copy_between
+    from secrets_svc.runtime.hardening import harden_process
+    from secrets_svc.runtime.settings_source import load_settings
+
+    harden_process()
+    scope = ScopeOptions(None, project, domain, org_wide)
+    parts = choose_filter(scope, environ=os.environ, context=load_context(None))
+    task = Task(source, target, parts, org_wide, overwrite, dry_run, at_once)
+    return copy_between(task, load_settings(settings, os.environ), chosen_state(settings, state), output)
 
 
 def _meant(name: str, settings_file: Any) -> tuple[Backend, Any]:

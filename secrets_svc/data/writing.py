@@ -104,6 +104,11 @@ class ValidatedWriter:
         writer = rollback_of(self._writer, self.store)
         return writer.rollback(ref, to=to, actor=actor, operation_id=operation_id, expected=expected)
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing may be written at all."""
+        return self._refuses is not None
+
     def _check_writable(self, ref: SecretRef) -> None:
         if self._refuses is not None:
             self._refuses.refuse_write(ref)

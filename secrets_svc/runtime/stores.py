@@ -100,6 +100,16 @@ def configured_stores(settings: Settings, state: Path) -> Stores:
     return Stores(stores, _routes(settings, stores))
 
 
+def configured_store(settings: Settings, state: Path, name: str) -> Store:
+    """One store that the settings name, whether a route leads to it or not.
+
+    :raises InvalidArgument: there is none of that name, or its settings are wrong.
+    """
+    if name not in settings.stores:
+        raise InvalidArgument(f'the settings have no store "{name}"; known: {", ".join(settings.stores)}')
+    return _store(name, settings.stores[name], state)
+
+
 def _store(name: str, table: Mapping[str, Any], state: Path) -> Store:
     backend_name = table.get("backend")
     if not isinstance(backend_name, str):
