@@ -225,29 +225,6 @@ def test_exit_codes_are_as_documented() -> None:
     assert found == EXIT_CODES
 
 
-def test_the_sample_backend_keeps_the_contract(tmp_path: Path) -> None:
-    part = section(text_of(ROOT / "CONTRIBUTING.md"), "Adding a backend")
-    module, harness = (block.text for block in blocks(part) if block.language == "python")
-    [(line, name)] = re.findall(r'^dict = ("(\w+):BACKEND")$', part, re.MULTILINE)
-    (tmp_path / f"{name}.py").write_text(module)
-    (tmp_path / "test_dict.py").write_text(harness)
-    info = tmp_path / "dict_backend-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dict-backend\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[secrets_svc.backends]\ndict = {line[1:-1]}\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_dict.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-        capture_output=True,
-        timeout=100,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    assert re.search(r"\b[0-9]{2} passed", done.stdout)
-
-
 def test_the_makes_that_are_named_exist() -> None:
     known = set(re.findall(r"^([a-z0-9-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     named = {

@@ -129,13 +129,13 @@ def help_of(command: str) -> str:
 
 
 def with_generated_parts(text: str) -> str:
-    """A page with its help blocks and its table of backends as they are now."""
-    from secrets_svc.runtime.backend_table import table
+    """A page with its help blocks and its tables as they are now."""
+    from secrets_svc.runtime.backend_table import TABLES
 
     text = _HELP.sub(lambda found: f"$ {found[1]}\n{help_of(found[1])}", text)
     return re.sub(
-        r"(<!-- backends: [^\n]* -->\n).*?(<!-- end of backends -->)",
-        lambda found: f"{found[1]}{table()}{found[2]}",
+        rf"(<!-- ({'|'.join(TABLES)}): [^\n]* -->\n).*?(<!-- end of \2 -->)",
+        lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}",
         text,
         flags=re.DOTALL,
     )
