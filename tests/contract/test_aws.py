@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 from aws_account import REAL
 from moto_server import REGION, on_everything, profiles, running
+from served import ServedHarness
+from served_suite import ServedContract
 
 from secrets_svc.backends.aws import BACKEND
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
 from secrets_svc.testing.contract import BackendContract
+from secrets_svc.testing.harness import BackendHarness
 
 
 class AwsHarness:
@@ -64,19 +67,28 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
         }
 
 
+@pytest.fixture
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AwsHarness]:
+    """In a real account where ``make test-aws`` says so, otherwise on the stand-in."""
+    given = os.environ.get(REAL)
+    if given is None:
+        request.getfixturevalue("aws_environment")
+        found = request.getfixturevalue("stand_in")
+        patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(found["credentials"]))
+        settings = found["settings"]
+    else:
+        settings = json.loads(given)
+    harness = AwsHarness(tmp_path, **settings)
+    yield harness
+    harness.close()
+
+
 class TestContract(BackendContract):
+    """At the port."""
+
+
+class TestServed(ServedContract):
     @pytest.fixture
-    def harness(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AwsHarness]:
-        """In a real account where ``make test-aws`` says so, otherwise on the stand-in."""
-        given = os.environ.get(REAL)
-        if given is None:
-            request.getfixturevalue("aws_environment")
-            found = request.getfixturevalue("stand_in")
-            patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
-            patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(found["credentials"]))
-            settings = found["settings"]
-        else:
-            settings = json.loads(given)
-        harness = AwsHarness(tmp_path, **settings)
-        yield harness
-        harness.close()
+    def harness(self, harness: BackendHarness) -> ServedHarness:
+        return ServedHarness(harness)

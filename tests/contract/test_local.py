@@ -7,10 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from served import ServedHarness
+from served_suite import ServedContract
 
 from secrets_svc.backends.local import BACKEND
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
 from secrets_svc.testing.contract import BackendContract
+from secrets_svc.testing.harness import BackendHarness
 
 
 class LocalHarness:
@@ -37,9 +40,18 @@ class LocalHarness:
     close = reopen
 
 
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[LocalHarness]:
+    harness = LocalHarness(tmp_path / "state")
+    yield harness
+    harness.close()
+
+
 class TestContract(BackendContract):
+    """At the port."""
+
+
+class TestServed(ServedContract):
     @pytest.fixture
-    def harness(self, tmp_path: Path) -> Iterator[LocalHarness]:
-        harness = LocalHarness(tmp_path / "state")
-        yield harness
-        harness.close()
+    def harness(self, harness: BackendHarness) -> ServedHarness:
+        return ServedHarness(harness)

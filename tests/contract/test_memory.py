@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from served import ServedHarness
+from served_suite import ServedContract
 
 from secrets_svc.backends.memory import BACKEND, MemoryStore
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
 from secrets_svc.testing.contract import BackendContract
+from secrets_svc.testing.harness import BackendHarness
 
 
 class MemoryHarness:
@@ -27,10 +30,19 @@ class MemoryHarness:
         self._store = MemoryStore()
 
 
+@pytest.fixture
+def harness() -> MemoryHarness:
+    return MemoryHarness()
+
+
 class TestContract(BackendContract):
+    """At the port."""
+
+
+class TestServed(ServedContract):
     @pytest.fixture
-    def harness(self) -> MemoryHarness:
-        return MemoryHarness()
+    def harness(self, harness: BackendHarness) -> ServedHarness:
+        return ServedHarness(harness)
 
 
 def test_one_state_folder_is_one_store(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from bao import Bao
+from served import ServedHarness
+from served_suite import ServedContract
 
 from secrets_svc.backends.vault.backend import BACKEND
 from secrets_svc.backends.vault.settings import VaultSettings
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
 from secrets_svc.testing.contract import BackendContract
+from secrets_svc.testing.harness import BackendHarness
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +58,18 @@ class VaultHarness:
             self._opened.pop().close()
 
 
+@pytest.fixture
+def harness(settings: VaultSettings, tmp_path: Path) -> Iterator[VaultHarness]:
+    made = VaultHarness(settings, tmp_path)
+    yield made
+    made.reopen()
+
+
 class TestContract(BackendContract):
+    """At the port."""
+
+
+class TestServed(ServedContract):
     @pytest.fixture
-    def harness(self, settings: VaultSettings, tmp_path: Path) -> Iterator[VaultHarness]:
-        made = VaultHarness(settings, tmp_path)
-        yield made
-        made.reopen()
+    def harness(self, harness: BackendHarness) -> ServedHarness:
+        return ServedHarness(harness)

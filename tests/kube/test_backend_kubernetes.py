@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from kit import Cluster
+from served import ServedHarness
+from served_suite import ServedContract
 
 from secrets_svc.backends.kubernetes import BACKEND
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
 from secrets_svc.testing.contract import BackendContract
+from secrets_svc.testing.harness import BackendHarness
 
 
 class KubernetesHarness:
@@ -44,9 +47,18 @@ def shared_namespace(cluster: Cluster) -> str:
     return cluster.namespace()
 
 
+@pytest.fixture
+def harness(cluster: Cluster, shared_namespace: str) -> Iterator[KubernetesHarness]:
+    harness = KubernetesHarness(cluster.admin_kubeconfig, shared_namespace)
+    yield harness
+    harness.close()
+
+
 class TestContract(BackendContract):
+    """At the port."""
+
+
+class TestServed(ServedContract):
     @pytest.fixture
-    def harness(self, cluster: Cluster, shared_namespace: str) -> Iterator[KubernetesHarness]:
-        harness = KubernetesHarness(cluster.admin_kubeconfig, shared_namespace)
-        yield harness
-        harness.close()
+    def harness(self, harness: BackendHarness) -> ServedHarness:
+        return ServedHarness(harness)

@@ -1,0 +1,62 @@
+"""The contract suite through the whole service, and what the service makes of some of its rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from secrets_svc.core.errors import Conflict, InvalidArgument
+from secrets_svc.core.secret import SecretType
+from secrets_svc.core.value import SecretValue
+from secrets_svc.testing.contract import BackendContract
+from secrets_svc.testing.harness import (
+    ACTOR,
+    BackendHarness,
+    create,
+    eventually,
+    operation_id,
+    some_ref,
+    update,
+)
+
+_DOCKER = b'{"auths": {"r": {"auth": "eA=="}}}'
+
+
+class ServedContract(BackendContract):
+    """All of it, but for what a client can't say: whether a value fits a type is for the service to ask."""
+
+    test_a_repeated_update_is_not_asked_whether_it_fits = None
+
+    @pytest.mark.parametrize("type", [SecretType.IMAGE_PULL])
+    def test_update_asks_whether_the_value_fits_the_type(
+        self, harness: BackendHarness, type: SecretType
+    ) -> None:
+        """If not, nothing is written, and the same id may be used again."""
+        ref, writer, operation = some_ref(), harness.writer(), operation_id()
+        made = create(writer, ref, _DOCKER, type)
+        with pytest.raises(InvalidArgument, match="not a docker config"):
+            writer.update(ref, SecretValue(b"{}"), actor=ACTOR, operation_id=operation)
+        assert writer.describe(ref) == made
+        done = writer.update(ref, SecretValue(_DOCKER), actor=ACTOR, operation_id=operation)
+        assert writer.describe(ref) == done
+
+    def test_resolve_knows_what_the_writer_said(self, harness: BackendHarness) -> None:
+        """The token is what a pod's status tells."""
+        ref, reader = some_ref(), harness.reader()
+        made = create(harness.writer(), ref)
+
+        def there() -> None:
+            assert reader.resolve([ref])[ref].token == made.version
+
+        eventually(harness, there)
+
+    def test_update_holds_the_expected_version(self, harness: BackendHarness) -> None:
+        """Current is taken; another is a conflict, none at all is no version; neither changes anything."""
+        ref, writer = some_ref(), harness.writer()
+        first = create(writer, ref)
+        second = update(writer, ref, b"another", expected=first.version)
+        for stale in (first.version, "no-such-token"):
+            with pytest.raises(Conflict):
+                update(writer, ref, b"third", expected=stale)
+        with pytest.raises(InvalidArgument):
+            update(writer, ref, b"third", expected="")
+        assert writer.describe(ref) == second
