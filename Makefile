@@ -7,10 +7,11 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 # Processes that tests are spread over: they wait for servers as much as they compute.
 WORKERS ?= 3
+KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubernetes test_faults.py test_kit.py)
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube bench-kube reliability
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods bench-kube reliability
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,8 +80,15 @@ kube-down: $(VENV)/.users ## Stop it; nothing is left
 kube-demo: $(VENV)/.users ## Show the main job on a real cluster; as root with pods that run
 	@PYTHONPATH=tests/kube $(BIN)/python tests/kube/demo.py
 
-kube: $(VENV)/.dev ## The service in a real cluster; as root with a node
-	@echo "== a real cluster"; $(BIN)/pytest -q tests/kube
+kube: kube-build $(VENV)/.dev ## The service in a real cluster; as root with a node
+	@echo "== two real clusters at once"; $(MAKE) --no-print-directory --jobs 2 --output-sync kube-stores kube-pods
+
+# Each has a cluster of its own: they wait for theirs as much as they compute.
+kube-stores: $(VENV)/.dev
+	@echo "== Kubernetes as a store"; $(BIN)/pytest -q $(KUBE_STORES)
+
+kube-pods: $(VENV)/.dev
+	@echo "== the injector in a cluster"; $(BIN)/pytest -q tests/kube $(KUBE_STORES:%=--ignore=%)
 
 reliability: $(VENV)/.dev ## Try every fault with every store; writes the table of docs/reliability.md
 	@PYTHONPATH=tests/support:tests/kube $(BIN)/python tests/bench/reliability.py

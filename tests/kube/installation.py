@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +35,8 @@ POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 class Server:
     """One of our processes.
 
-    :ivar url: of the webhook. :ivar log: everything it wrote to standard error.
+    :ivar url: of the webhook. :ivar api: of the API, if it has one.
+    :ivar log: everything it wrote to standard error.
     """
 
     def __init__(
@@ -55,7 +57,14 @@ class Server:
             raise
         lines = self._lines()
         self.url = next(line.split()[1] for line in lines if line.startswith("webhook "))
+        self.api = next((line.split()[1] for line in lines if line.startswith("API ")), "")
         self.ca = state / "tls" / "ca.pem"
+        self._state = state
+
+    @property
+    def admin_token(self) -> str:
+        """The one that it made for itself."""
+        return (self._state / "admin-token").read_text().strip()
 
     def _lines(self) -> list[str]:
         return self.log.read_text().splitlines()
@@ -139,13 +148,14 @@ class Installation:
         store: str = "",
         state: Path | None = None,
         injector: str = "",
+        environment: Mapping[str, str] | None = None,
         **cluster: Any,
     ) -> Server:
         """Start a server; it ends with the installation at the latest.
 
         :param role: ``all`` or ``injector``. :param cluster: further settings of [injector.cluster].
         :param store: TOML that configures one, instead of the local one. :param state: another state folder.
-        :param injector: further lines of [injector].
+        :param injector: further lines of [injector]. :param environment: further variables.
         """
         config = kubeconfig or self.injectors_kubeconfig()
         values = {"installation_key": str(self.key), "kubeconfig": str(config), **cluster}
@@ -157,7 +167,7 @@ class Installation:
             "[injector.cluster]\n" + "\n".join(lines) + "\n" + store
         )
         log = settings.with_suffix(".log")
-        server = Server(role, settings, state or self.state, self.environment, log)
+        server = Server(role, settings, state or self.state, {**self.environment, **(environment or {})}, log)
         self._undo.callback(server.stop)
         return server
 
