@@ -108,9 +108,9 @@ class ControlPlaneClient:
         query = {**parts.as_dict(), **_dry(dry_run)}
         return self._metadata("PUT", _path("secrets", name), query, headers, name, body=_body({}, value))
 
-    def delete(self, name: str, parts: ScopeParts, *, dry_run: bool = False) -> None:
-        """Remove a secret."""
-        query = {**parts.as_dict(), **_dry(dry_run)}
+    def delete(self, name: str, parts: ScopeParts, *, dry_run: bool = False, purge: bool = False) -> None:
+        """Remove a secret; with ``purge`` so that its store can't bring it back."""
+        query = {**parts.as_dict(), **_dry(dry_run), **({"purge": "true"} if purge else {})}
         answer = self._call("DELETE", _path("secrets", name), query, _write_headers())
         if answer.status != 204:
             answers.document(answer, str(self.address))

@@ -39,6 +39,9 @@ class DataPlane(SecretWriter, Protocol):
     def check_delete(self, ref: SecretRef) -> None:
         """Raise what ``delete`` would raise."""
 
+    def purge(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
+        """See :class:`~secrets_svc.core.abilities.Purges`; ``delete`` where that leaves nothing anyway."""
+
     def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
         """See :class:`~secrets_svc.core.abilities.KeepsHistory`; also ``Unsupported``."""
 
@@ -159,16 +162,20 @@ class ControlPlane:
 
         return self._audited(call, Action.UPDATE, ref, write, dry_run=dry_run)
 
-    def delete(self, call: Call, ref: SecretRef, *, dry_run: bool = False) -> None:
-        """Remove a secret. Raises ``NotFound``."""
+    def delete(self, call: Call, ref: SecretRef, *, dry_run: bool = False, purge: bool = False) -> None:
+        """Remove a secret. Raises ``NotFound``.
+
+        :param purge: leave nothing that could be got back, also of one that was deleted before.
+        """
 
         def write() -> None:
             if dry_run:
                 self._data_plane.check_delete(ref)
-            else:
-                self._data_plane.delete(ref, actor=call.principal.name, operation_id=call.operation_id)
+                return
+            remove = self._data_plane.purge if purge else self._data_plane.delete
+            remove(ref, actor=call.principal.name, operation_id=call.operation_id)
 
-        self._audited(call, Action.DELETE, ref, write, dry_run=dry_run)
+        self._audited(call, Action.DELETE, ref, write, dry_run=dry_run, purge=purge)
 
     def history(self, call: Call, ref: SecretRef, *, limit: int) -> tuple[VersionInfo, ...]:
         """The versions of a secret, newest first. Raises ``Unsupported`` where its store keeps none."""
@@ -233,9 +240,17 @@ class ControlPlane:
             return None
 
     def _audited(
-        self, call: Call, action: Action, ref: SecretRef, work: Callable[[], T], *, dry_run: bool = False
+        self,
+        call: Call,
+        action: Action,
+        ref: SecretRef,
+        work: Callable[[], T],
+        *,
+        dry_run: bool = False,
+        purge: bool = False,
     ) -> T:
-        detail: dict[str, object] = {"dry_run": True} if dry_run else {}
+        flags = {"dry_run": dry_run, "purge": purge}
+        detail: dict[str, object] = {name: True for name, is_set in flags.items() if is_set}
 
         def secrets(result: object) -> tuple[AuditSecret, ...]:
             version = result.version if isinstance(result, SecretMetadata) and not dry_run else None

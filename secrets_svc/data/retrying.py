@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from secrets_svc.core.abilities import KeepsHistory, RollsBack, VersionInfo
+from secrets_svc.core.abilities import KeepsHistory, Purges, RollsBack, VersionInfo
 from secrets_svc.core.errors import SecretsError, Unavailable, Unsupported
 from secrets_svc.core.ports import Fits, Page, SecretWriter
 from secrets_svc.core.scope import Scope
@@ -38,6 +38,11 @@ def rollback_of(writer: SecretWriter, store: str) -> RollsBack:
             f'store "{store}" can\'t make an earlier version current without somebody reading its value'
         )
     return writer
+
+
+def purge_of(writer: SecretWriter) -> Callable[..., None]:
+    """What leaves nothing behind: ``purge``, or ``delete`` where that leaves nothing."""
+    return writer.purge if isinstance(writer, Purges) else writer.delete
 
 
 class RetryingWriter:
@@ -81,6 +86,11 @@ class RetryingWriter:
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
         """See :class:`SecretWriter`."""
         self._run(lambda: self._writer.delete(ref, actor=actor, operation_id=operation_id))
+
+    def purge(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
+        """See :class:`~secrets_svc.core.abilities.Purges`."""
+        purge = purge_of(self._writer)
+        self._run(lambda: purge(ref, actor=actor, operation_id=operation_id))
 
     def describe(self, ref: SecretRef) -> SecretMetadata:
         """See :class:`SecretWriter`."""

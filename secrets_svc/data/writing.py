@@ -12,7 +12,7 @@ from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.limits import check_value
-from secrets_svc.data.retrying import RetryingWriter, history_of, rollback_of
+from secrets_svc.data.retrying import RetryingWriter, history_of, purge_of, rollback_of
 
 
 class ValidatedWriter:
@@ -81,6 +81,11 @@ class ValidatedWriter:
         """See :class:`SecretWriter`; also ``Unsupported``."""
         self._check_writable(ref)
         self._writer.delete(ref, actor=actor, operation_id=operation_id)
+
+    def purge(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
+        """See :class:`~secrets_svc.core.abilities.Purges`; a plain deletion where that leaves nothing."""
+        self._check_writable(ref)
+        purge_of(self._writer)(ref, actor=actor, operation_id=operation_id)
 
     def describe(self, ref: SecretRef) -> SecretMetadata:
         """See :class:`SecretWriter`."""
@@ -174,6 +179,10 @@ class RoutedWriter:
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
         """See :class:`SecretWriter`."""
         self._of(ref).delete(ref, actor=actor, operation_id=operation_id)
+
+    def purge(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:
+        """See :meth:`ValidatedWriter.purge`."""
+        self._of(ref).purge(ref, actor=actor, operation_id=operation_id)
 
     def describe(self, ref: SecretRef) -> SecretMetadata:
         """See :class:`SecretWriter`."""

@@ -69,6 +69,21 @@ def test_from_create_to_the_task_and_back(world: World) -> None:
     assert len(listed["items"] if isinstance(listed, dict) else listed) == 2
 
 
+def test_a_purge_leaves_nothing_to_bring_back(world: World) -> None:
+    world.type("create", "db", *WHERE, stdin=b"first")
+    world.type("update", "db", *WHERE, stdin=b"second")
+    world.type("delete", "db", *WHERE, "--yes")
+    tried = world.type("delete", "db", *WHERE, "--purge", "--dry-run", code=3)
+    assert b"not_found" in tried.stderr
+    assert world.type("delete", "db", *WHERE, "--purge", "--yes").stdout.startswith(b"purged db in")
+    world.type("delete", "db", *WHERE, "--purge", "--yes", code=3)  # neither there nor to be brought back
+    world.type("create", "db", *WHERE, stdin=b"anew")
+    world.type("delete", "db", *WHERE, "--purge", "--yes")
+    world.type("get", "db", *WHERE, code=3)
+    events = [event for event in world.server.audit() if event["action"] == "delete"]
+    assert [event.get("purge") for event in events] == [None, True, True, True, True]
+
+
 def test_rollback_where_nobody_has_to_read_for_it(world: World) -> None:
     first = world.type("create", "db", *WHERE, "-o", "json", stdin=b"first")["version"]
     world.type("update", "db", *WHERE, stdin=b"second")

@@ -181,8 +181,16 @@ def _add_writes(router: APIRouter, control: ControlPlane) -> None:
         return MetadataOut.of(current)
 
     @router.delete("/secrets/{name}", status_code=204, response_model=None, summary="Delete a secret")
-    def delete(call: CallOf, ref: RefOf, *, dry_run: DryRun = False) -> None:
-        control.delete(call, ref, dry_run=dry_run)
+    def delete(
+        call: CallOf,
+        ref: RefOf,
+        *,
+        dry_run: DryRun = False,
+        purge: Annotated[
+            bool, Query(description="leave nothing that could be got back, also of one deleted before")
+        ] = False,
+    ) -> None:
+        control.delete(call, ref, dry_run=dry_run, purge=purge)
 
 
 def _add_reads(router: APIRouter, control: ControlPlane) -> None:
