@@ -39,6 +39,8 @@ class KeepsHistory(Protocol):
         """The versions of what is there now, newest first; at least the current one. Raises ``NotFound``.
 
         What came before a delete is not part of it.
+
+        :param limit: at most so many, 1 to 1000. :raises InvalidArgument: another limit.
         """
 
 

@@ -2,7 +2,7 @@
 
     contract.py    what authors import
     harness.py     what they provide, and what the parts share
-    writing.py, reading.py, listing.py, values.py, operations.py, racing.py    the parts
+    writing.py, reading.py, listing.py, values.py, operations.py, racing.py, versions.py    the parts
 
 May import: ``secrets_svc.core`` and pytest. Nothing here knows any backend.
 """
@@ -16,5 +16,6 @@ pytest.register_assert_rewrite(
     "secrets_svc.testing.racing",
     "secrets_svc.testing.reading",
     "secrets_svc.testing.values",
+    "secrets_svc.testing.versions",
     "secrets_svc.testing.writing",
 )

@@ -20,6 +20,7 @@ from secrets_svc.testing.operations import OperationContract
 from secrets_svc.testing.racing import RacingContract
 from secrets_svc.testing.reading import ReaderContract, ScopeContract
 from secrets_svc.testing.values import DurabilityContract, EmptyValueContract, ValueContract
+from secrets_svc.testing.versions import RollbackContract, VersionContract
 from secrets_svc.testing.writing import WriterContract
 
 __all__ = [
@@ -31,8 +32,10 @@ __all__ = [
     "OperationContract",
     "RacingContract",
     "ReaderContract",
+    "RollbackContract",
     "ScopeContract",
     "ValueContract",
+    "VersionContract",
     "WriterContract",
 ]
 
@@ -47,5 +50,7 @@ class BackendContract(
     DurabilityContract,
     ListingContract,
     RacingContract,
+    VersionContract,
+    RollbackContract,
 ):
     """All of it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from secrets_svc.backends.local.backup import backup
 from secrets_svc.backends.local.databases import open_database, set_up
+from secrets_svc.backends.local.earlier import KEPT
 from secrets_svc.backends.local.reader import LocalReader
 from secrets_svc.backends.local.restore import restore
 from secrets_svc.backends.local.rotation import rotate
@@ -20,7 +21,7 @@ class LocalBackend:
 
     name = "local"
     summary = "Encrypted SQLite file on this machine, for laptops and single servers."
-    capabilities = Capabilities(max_value=MAX_VALUE, inline=True)
+    capabilities = Capabilities(max_value=MAX_VALUE, inline=True, versions=KEPT, rollback=True)
     settings_model = LocalSettings
 
     def open_writer(self, settings: LocalSettings, *, state: Path) -> LocalWriter:

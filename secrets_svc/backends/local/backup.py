@@ -17,6 +17,7 @@ from secrets_svc.backends.local.archives import FORM, MANIFEST, TLS_NAME
 from secrets_svc.backends.local.databases import FILE, Database, open_database
 from secrets_svc.backends.local.faults import Translated
 from secrets_svc.backends.local.keys import FILES, FOLDER, generations
+from secrets_svc.backends.local.schema import keeps_versions
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.maintenance import BackupReport
 from secrets_svc.core.private_files import sync_folder, temporary_beside
@@ -81,7 +82,12 @@ def _snapshot(database: Database, file: Path) -> tuple[set[str], int]:
         with database.faults:
             counted = copy.execute("SELECT generation, count(*) FROM secrets GROUP BY generation").fetchall()
             current = copy.execute("SELECT value FROM meta WHERE key = 'current_generation'").fetchall()
-    needed = {str(row[0]) for row in (*counted, *current)}
+            earlier = (
+                copy.execute("SELECT DISTINCT generation FROM versions").fetchall()
+                if keeps_versions(copy)
+                else []
+            )
+    needed = {str(row[0]) for row in (*counted, *current, *earlier)}
     return needed, sum(count for _, count in counted)
 
 

@@ -1,4 +1,4 @@
-"""The database file: its schema, connections to it, transactions on it."""
+"""The database file: connections to it, transactions on it, and what is checked of it at the start."""
 
 from __future__ import annotations
 
@@ -13,32 +13,23 @@ from typing import Any
 from secrets_svc.backends.local.faults import Translated, damaged
 from secrets_svc.backends.local.keys import check_keys, generations, make_generation
 from secrets_svc.backends.local.locks import alone_in
+from secrets_svc.backends.local.schema import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    is_whole,
+    lay_out,
+    upgrade,
+    version_of,
+)
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.private_files import check_private, private_folder
 
 FILE = "secrets.db"
-#: "SSvc", in the file's header (sqlite.org/pragma.html#pragma_application_id).
-APPLICATION_ID = 0x53537663
-SCHEMA_VERSION = 1
 #: Seconds that a connection waits for another process's write.
 BUSY_TIMEOUT = 5.0
 #: Bytes up to which the whole file is looked through at each start; 16 MiB take about 20 ms.
 MAX_CHECKED_AT_OPEN = 16 << 20
 
-# The value comes last: what only looks at metadata never touches the pages it lies on.
-_SCHEMA = {
-    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    "secrets": "CREATE TABLE secrets (storage_name TEXT PRIMARY KEY, signature BLOB NOT NULL, "
-    "token TEXT NOT NULL, type TEXT NOT NULL, size INTEGER NOT NULL, created_at INTEGER NOT NULL, "
-    "updated_at INTEGER NOT NULL, created_by TEXT NOT NULL, updated_by TEXT NOT NULL, "
-    "generation TEXT NOT NULL, digest BLOB NOT NULL, project_key TEXT NOT NULL, sealed BLOB NOT NULL"
-    ") STRICT, WITHOUT ROWID",
-    "secrets_by_project": "CREATE INDEX secrets_by_project ON secrets (project_key, storage_name)",
-    "operations": "CREATE TABLE operations (operation_id TEXT PRIMARY KEY, verb TEXT NOT NULL, "
-    "storage_name TEXT NOT NULL, generation TEXT, fingerprint BLOB, answer TEXT NOT NULL, "
-    "at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-    "operations_by_age": "CREATE INDEX operations_by_age ON operations (at)",
-}
 _PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",
@@ -64,6 +55,17 @@ class Database:
         """All rows of one query."""
         with self.faults, self.lock:
             return self.connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that sees one moment."""
+        with self.faults, self.lock:
+            self.connection.execute("BEGIN")
+            try:
+                yield self.connection
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -113,10 +115,7 @@ def _lay_out(database: Database) -> None:
             raise damaged(database.folder / FILE)  # keys without entries: the file was lost, not never there
         database.rows("PRAGMA journal_mode = WAL")
         with database.writing() as connection:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            for statement in _SCHEMA.values():
-                connection.execute(statement)
+            lay_out(connection)
             set_current_generation(connection, make_generation(database.folder))
 
 
@@ -127,7 +126,7 @@ def _keep_a_log(database: Database) -> None:
 
 
 def open_database(folder: Path, *, readonly: bool, busy_timeout: float = BUSY_TIMEOUT) -> Database:
-    """A connection to the store in ``folder``, checked.
+    """A connection to the store in ``folder``, checked. To write to, it is brought to this release's form.
 
     :raises Unavailable: there is none, it is damaged, or it can't be written where that is wanted.
     :raises InvalidArgument: it isn't ours, a newer release wrote it, or others can get at it.
@@ -144,10 +143,20 @@ def open_database(folder: Path, *, readonly: bool, busy_timeout: float = BUSY_TI
     database = Database(folder, _connect(file, "ro" if readonly else "rw", busy_timeout))
     try:
         check(database)
+        if not readonly:
+            _bring_up_to_date(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _bring_up_to_date(database: Database) -> None:
+    with database.faults:
+        current = version_of(database.connection) == SCHEMA_VERSION
+    if not current:
+        with database.writing() as connection:
+            upgrade(connection)
 
 
 def _check_writable(file: Path) -> None:
@@ -193,7 +202,8 @@ def check(database: Database, *, thoroughly: bool = False) -> None:
     """
     file = database.folder / FILE
     [(application,)] = database.rows("PRAGMA application_id")
-    [(version,)] = database.rows("PRAGMA user_version")
+    with database.faults:
+        version = version_of(database.connection)
     if database.rows("SELECT count(*) FROM sqlite_schema") == [(0,)]:
         raise Unavailable(
             f"file {file} holds no store yet, or no longer: then bring it back with secret restore"
@@ -202,12 +212,9 @@ def check(database: Database, *, thoroughly: bool = False) -> None:
         raise InvalidArgument(f"file {file} is not a database of this service")
     if version > SCHEMA_VERSION:
         raise InvalidArgument(f"file {file} was written by a newer release of this service: upgrade this one")
-    found = dict(
-        database.rows("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
-    )
-    if version != SCHEMA_VERSION or found != _SCHEMA:
-        raise damaged(file)
     with database.faults:
+        if not is_whole(database.connection):
+            raise damaged(file)
         small = file.stat().st_size <= MAX_CHECKED_AT_OPEN
     pragma = "PRAGMA integrity_check(1)" if thoroughly else "PRAGMA quick_check(1)"
     if (thoroughly or small) and database.rows(pragma) != [("ok",)]:

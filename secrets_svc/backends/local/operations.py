@@ -41,6 +41,7 @@ class Operation:
     value: SecretValue | None = None
     type: SecretType | None = None
     expected: str | None = None
+    to: str | None = None
 
     def __post_init__(self) -> None:
         if not (1 <= len(self.id) <= MAX_ID and self.id.isprintable()):
@@ -55,6 +56,7 @@ class Operation:
             value=self.value,
             type=self.type,
             expected=self.expected,
+            to=self.to,
         )
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 from secrets_svc.backends.local.databases import Database, current_generation
+from secrets_svc.backends.local.earlier import Earlier, find, spoilt
 from secrets_svc.backends.local.entries import open_entry
 from secrets_svc.backends.local.keys import KeyRing, load_reader_keys
 from secrets_svc.backends.local.records import (
     COLUMNS,
     MAX_REMEMBERED,
+    Record,
     Verifier,
     again_after_rotation,
+    changed_outside,
 )
+from secrets_svc.backends.local.schema import keeps_versions
 from secrets_svc.core.errors import Changed, InvalidArgument, NotFound
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved, SecretVersion
@@ -26,7 +31,7 @@ _SELECT = f"SELECT {COLUMNS}, sealed FROM secrets WHERE storage_name = ?"  # noq
 
 
 class LocalReader:
-    """See :class:`secrets_svc.core.ports.SecretReader`.
+    """See :class:`secrets_svc.core.ports.SecretReader`, and ``ReadsVersions`` beside it.
 
     :param database: opened read-only; closed with this.
     """
@@ -93,15 +98,42 @@ class LocalReader:
         return again_after_rotation(partial(self._read, ref, token, storage_name(ref)))
 
     def _read(self, ref: SecretRef, token: str, name: str) -> SecretVersion:
-        rows = self._database.rows(_SELECT, (name,))
+        record, sealed = self._current(ref, self._database.rows(_SELECT, (name,)))
+        if record.token != token:
+            raise Changed(f"secret {ref} has changed since it was looked up: resolve it again")
+        return self._opened(ref, record, sealed)
+
+    def _current(self, ref: SecretRef, rows: list[tuple[Any, ...]]) -> tuple[Record, Any]:
         if not rows:
             raise NotFound(f"there is no secret {ref}")
         *columns, sealed = rows[0]
-        record = self._verifier.checked(tuple(columns))
-        if record.token != token:
-            raise Changed(f"secret {ref} has changed since it was looked up: resolve it again")
-        value = open_entry(record, sealed, self._keys.of(record.generation).opening)
+        return self._verifier.checked(tuple(columns)), sealed
+
+    def _opened(self, ref: SecretRef, record: Record | Earlier, sealed: Any) -> SecretVersion:
+        otherwise = changed_outside if isinstance(record, Record) else spoilt
+        value = open_entry(record, sealed, self._keys.of(record.generation).opening, otherwise)
         return SecretVersion(ref, record.token, SecretType(record.type), value)
+
+    def resolve_version(self, ref: SecretRef, version: str) -> Resolved:
+        """See :class:`~secrets_svc.core.abilities.ReadsVersions`."""
+        record, _ = again_after_rotation(partial(self._pinned, ref, version))
+        return Resolved(ref, record.token, SecretType(record.type), record.size)
+
+    def read_version(self, ref: SecretRef, version: str) -> SecretVersion:
+        """See :class:`~secrets_svc.core.abilities.ReadsVersions`."""
+        return again_after_rotation(lambda: self._opened(ref, *self._pinned(ref, version)))
+
+    def _pinned(self, ref: SecretRef, version: str) -> tuple[Record | Earlier, Any]:
+        """That version's record, and its sealed value."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_SELECT, (storage_name(ref),)).fetchall()
+            record, sealed = self._current(ref, rows)
+            if record.token == version:
+                return record, sealed
+            found = find(connection, self._verifier, record, version) if keeps_versions(connection) else None
+        if found is None:
+            raise NotFound(f"secret {ref} has no such version, or its value is no longer kept")
+        return found
 
     def close(self) -> None:
         """See the port."""

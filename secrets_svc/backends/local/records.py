@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from secrets_svc.backends.local.keys import KeysGone
-from secrets_svc.backends.local.sealing import DoesNotVerify, fingerprint, sign, verify
+from secrets_svc.backends.local.sealing import ENTRY, DoesNotVerify, fingerprint, sign, verify
 from secrets_svc.core.errors import InvalidArgument, Spoilt, Unavailable
 from secrets_svc.core.naming import parse_storage_name
 from secrets_svc.core.scope import Scope
@@ -98,8 +98,8 @@ class Record:
             ref=self.ref,
             type=SecretType(self.type),
             version=self.token,
-            created_at=_EPOCH + self.created_at * _MICROSECOND,
-            updated_at=_EPOCH + self.updated_at * _MICROSECOND,
+            created_at=time_of(self.created_at),
+            updated_at=time_of(self.updated_at),
             created_by=self.created_by,
             updated_by=self.updated_by,
             size=self.size,
@@ -111,15 +111,20 @@ def now() -> int:
     return (datetime.now(UTC) - _EPOCH) // _MICROSECOND
 
 
+def time_of(microseconds: int) -> datetime:
+    """What :func:`now` told then."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
 def project_key(scope: Scope) -> str:
     """What the project index goes by; neither part holds a ``/``."""
     return f"{scope.organization}/{scope.project or ''}"
 
 
-def changed_outside(storage_name: str) -> Spoilt:
-    """For an entry that doesn't verify."""
+def changed_outside(storage_name: str, part: str = "") -> Spoilt:
+    """For an entry that doesn't verify. :param part: what of the secret it is, if not all."""
     try:
-        what = f"secret {parse_storage_name(storage_name)}"
+        what = f"{part}secret {parse_storage_name(storage_name)}"
     except InvalidArgument:
         what = "an entry"
     return Spoilt(
@@ -144,18 +149,25 @@ class Verifier:
         :raises Unavailable: it does not verify. :raises KeysGone: see there.
         """
         record = Record.of_row(row)
-        fields = record.signed_fields
-        known = fingerprint(record.signature, fields)
+        if not self.holds(record.signature, record.signed_fields, record.generation):
+            raise changed_outside(record.storage_name)
+        return record
+
+    def holds(
+        self, signature: bytes, fields: tuple[str | bytes | int, ...], generation: str, *, form: str = ENTRY
+    ) -> bool:
+        """Whether the writer signed ``fields`` with its key of ``generation``. Raises ``KeysGone``."""
+        known = fingerprint(signature, fields, form=form)
         if known in self._good:
-            return record
+            return True
         try:
-            verify(self._key_of(record.generation), record.signature, fields)
+            verify(self._key_of(generation), signature, fields, form=form)
         except DoesNotVerify:
-            raise changed_outside(record.storage_name) from None
+            return False
         if len(self._good) >= MAX_REMEMBERED:
             self._good.clear()
         self._good.add(known)
-        return record
+        return True
 
 
 def again_after_rotation(attempt: Callable[[], T]) -> T:

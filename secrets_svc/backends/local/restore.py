@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from secrets_svc.backends.local import earlier
 from secrets_svc.backends.local.archives import FORM, MANIFEST, MAX_MEMBERS, most_bytes
 from secrets_svc.backends.local.databases import FILE, Database, check, open_database
 from secrets_svc.backends.local.entries import open_entry
 from secrets_svc.backends.local.faults import Translated
-from secrets_svc.backends.local.keys import KeyRing, KeysGone, load_reader_keys
+from secrets_svc.backends.local.keys import KeyRing, KeysGone, ReaderKeys, load_reader_keys
 from secrets_svc.backends.local.records import COLUMNS, Verifier, changed_outside
+from secrets_svc.backends.local.schema import keeps_versions
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.maintenance import RestoreReport
 from secrets_svc.core.private_files import sync_folder, temporary_beside
@@ -28,6 +30,10 @@ _PAGE = 50
 _ENTRIES = (
     f"SELECT {COLUMNS}, sealed FROM secrets "  # noqa: S608  # constants only
     "WHERE storage_name > ? ORDER BY storage_name LIMIT ?"
+)
+_EARLIER = (
+    f"SELECT {earlier.COLUMNS}, sealed FROM versions "  # noqa: S608  # constants only
+    "WHERE (storage_name, token) > (?, ?) ORDER BY storage_name, token LIMIT ?"
 )
 
 
@@ -145,7 +151,9 @@ def _not_a_backup(source: Path) -> InvalidArgument:
 
 
 def verify_all(state: Path) -> int:
-    """Look through the whole store: the file, every signature, every value. Returns how many secrets it has.
+    """Look through the whole store: the file, every signature, every value, those of earlier versions too.
+
+    Returns how many secrets it has.
 
     :raises Unavailable: naming the first that is not as the writer made it.
     """
@@ -167,4 +175,18 @@ def _verify_entries(database: Database) -> int:
             except KeysGone:
                 raise changed_outside(str(last)) from None
             count += 1
+    if keeps_versions(database.connection):
+        _verify_earlier(database, keys, verifier)
     return count
+
+
+def _verify_earlier(database: Database, keys: KeyRing[ReaderKeys], verifier: Verifier) -> None:
+    last = ("", "")
+    while rows := database.rows(_EARLIER, (*last, _PAGE)):
+        for *columns, sealed in rows:
+            last = (columns[0], columns[1])
+            try:
+                found = earlier.checked(verifier, tuple(columns))
+                open_entry(found, sealed, keys.of(found.generation).opening, earlier.spoilt)
+            except KeysGone:
+                raise earlier.spoilt(str(last[0])) from None

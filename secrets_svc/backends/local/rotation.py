@@ -1,17 +1,16 @@
 """New keys for everything that is stored, while a server goes on.
 
 A new generation becomes current and, in the same transaction, the rotation is written down as under way.
-Each older entry is then sealed and signed anew, its token and metadata as they were. At the end the older
-keys go. Killed at any point, the next rotation takes up where this one stopped: whatever generation an entry
-is of, its keys are still there.
+Each older entry, earlier versions too, is then sealed and signed anew, its token and metadata as they were.
+At the end the older keys go. Killed at any point, the next rotation takes up where this one stopped: whatever
+generation an entry is of, its keys are still there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from secrets_svc.backends.local.databases import (
     set_current_generation,
     set_meta,
 )
-from secrets_svc.backends.local.entries import open_entry, put_entry
+from secrets_svc.backends.local.entries import open_entry
 from secrets_svc.backends.local.keys import (
     FOLDER,
     KeyRing,
@@ -36,7 +35,8 @@ from secrets_svc.backends.local.keys import (
 )
 from secrets_svc.backends.local.locks import alone_in
 from secrets_svc.backends.local.operations import blank_fingerprints
-from secrets_svc.backends.local.records import COLUMNS, Record, Verifier
+from secrets_svc.backends.local.records import Verifier
+from secrets_svc.backends.local.tables import SECRETS, VERSIONS, Kind, Table, generations_needed
 from secrets_svc.core.errors import InvalidArgument, Unavailable
 from secrets_svc.core.maintenance import Progress, RotationReport
 from secrets_svc.core.value import SecretValue
@@ -45,19 +45,15 @@ from secrets_svc.core.value import SecretValue
 BUSY_TIMEOUT = 30.0
 _UNDER_WAY = "rotation_under_way"
 
-_OLDER = "FROM secrets WHERE generation <> ? AND storage_name > ?"
-_COUNT_OLDER = f"SELECT count(*) {_OLDER}"
-_SIZES_OLDER = f"SELECT storage_name, length(sealed) {_OLDER} ORDER BY storage_name LIMIT ?"
-_SELECT_OLDER = f"SELECT {COLUMNS}, sealed {_OLDER} AND storage_name <= ?"
-_GENERATION = COLUMNS.split(", ").index("generation")
-#: Bytes of values that are in memory at once.
-_MAX_BATCH = 8 << 20
-
 
 @dataclass(slots=True)
 class _Tally:
+    """:ivar damaged: storage names of entries that don't verify, by their keys."""
+
+    total: int = 0
+    done: int = 0
     resealed: int = 0
-    damaged: tuple[str, ...] = ()
+    damaged: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
 
 def rotate(state: Path, *, progress: Progress | None = None, batch: int = 200) -> RotationReport:
@@ -78,23 +74,12 @@ def rotate(state: Path, *, progress: Progress | None = None, batch: int = 200) -
         removed = _finish(database)
         # What lay in the log was sealed with the old keys too.
         database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-    return RotationReport(generation, resumed, tally.resealed, removed, tally.damaged)
+    damaged = tuple(dict.fromkeys(tally.damaged.values()))
+    return RotationReport(generation, resumed, tally.resealed, removed, damaged)
 
 
 def _silent(done: int, total: int) -> None:
     """Tell nobody."""
-
-
-def _end_of_batch(sizes: list[tuple[Any, ...]]) -> str:
-    """The storage name up to which it is not too much to have in memory; at least the first."""
-    total = 0
-    end = str(sizes[0][0])
-    for name, size in sizes:
-        total += size
-        if total > _MAX_BATCH:
-            break
-        end = str(name)
-    return end
 
 
 def _begin(database: Database) -> tuple[str, bool]:
@@ -111,15 +96,18 @@ def _begin(database: Database) -> tuple[str, bool]:
 def _finish(database: Database) -> tuple[str, ...]:
     """Remove the keys that nothing needs; the transaction keeps out whoever makes keys or entries."""
     with database.writing() as connection:
-        used = {str(row[0]) for row in connection.execute("SELECT DISTINCT generation FROM secrets")}
-        kept = frozenset({current_generation(connection), *used})
+        kept = frozenset({current_generation(connection), *generations_needed(connection)})
         set_meta(connection, _UNDER_WAY, None)
         blank_fingerprints(connection, kept)
         return remove_all_but(database.folder, kept)
 
 
 class _Resealing:
-    """One pass over the entries that are older than ``generation``."""
+    """Passes over the entries that are older than ``generation``, until one finds nothing more to do.
+
+    One is not always enough: beside a writer, a value that is sealed with older keys still may go from one
+    table to the other, behind this.
+    """
 
     def __init__(self, database: Database, generation: str) -> None:
         self._database = database
@@ -130,48 +118,45 @@ class _Resealing:
         self._tally = _Tally()
 
     def run(self, progress: Progress, batch: int) -> _Tally:
-        [(total,)] = self._database.rows(_COUNT_OLDER, (self._generation, ""))
-        progress(0, total)
-        done = 0
-        for rows in self._batches(batch):
-            opened = [entry for row in rows if (entry := self._opened(row)) is not None]
+        self._tally.total = sum(
+            table.count_older(self._database, self._generation) for table in (SECRETS, VERSIONS)
+        )
+        progress(0, self._tally.total)
+        while True:
+            before = self._tally.resealed
+            self._pass(SECRETS, progress, batch)
+            self._pass(VERSIONS, progress, batch)
+            if self._tally.resealed == before:
+                return self._tally
+
+    def _pass(self, table: Table[Kind], progress: Progress, batch: int) -> None:
+        tally = self._tally
+        for rows in table.older(self._database, self._generation, batch):
+            new = [row for row in rows if table.key_of(row) not in tally.damaged]
+            opened = [entry for row in new if (entry := self._opened(table, row)) is not None]
             with self._database.writing() as connection:
-                resealed = sum(self._reseal(connection, record, value) for record, value in opened)
-            self._tally.resealed += resealed
-            done += len(rows)
-            progress(done, max(done, total))
-        return self._tally
+                tally.resealed += sum(
+                    self._reseal(table, connection, found, value) for found, value in opened
+                )
+            if new:
+                tally.done += len(new)
+                progress(tally.done, max(tally.done, tally.total))
 
-    def _batches(self, size: int) -> Iterator[list[tuple[Any, ...]]]:
-        last = ""
-        while sizes := self._database.rows(_SIZES_OLDER, (self._generation, last, size)):
-            end = _end_of_batch(sizes)
-            yield self._database.rows(_SELECT_OLDER, (self._generation, last, end))
-            last = end
-
-    def _opened(self, row: tuple[Any, ...]) -> tuple[Record, SecretValue] | None:
+    def _opened(self, table: Table[Kind], row: tuple[Any, ...]) -> tuple[Kind, SecretValue] | None:
         *columns, sealed = row
         try:
-            keys = self._old.of(str(columns[_GENERATION]))
-        except KeysGone:
-            self._damaged(row)
-            return None
-        try:
-            record = self._verifier.checked(tuple(columns))
-            return record, open_entry(record, sealed, keys.opening)
-        except Unavailable:
-            self._damaged(row)
+            keys = self._old.of(table.generation_of(row))
+            found = table.checked(self._verifier, tuple(columns))
+            return found, open_entry(found, sealed, keys.opening)
+        except (KeysGone, Unavailable):
+            self._tally.damaged[table.key_of(row)] = str(row[0])
             return None
 
-    def _damaged(self, row: tuple[Any, ...]) -> None:
-        self._tally.damaged += (str(row[0]),)
-
-    def _reseal(self, connection: sqlite3.Connection, record: Record, value: SecretValue) -> bool:
+    def _reseal(
+        self, table: Table[Kind], connection: sqlite3.Connection, found: Kind, value: SecretValue
+    ) -> bool:
         """Whether the entry was still as it was read; else a writer has replaced it, under newer keys."""
-        found = connection.execute(
-            "SELECT signature FROM secrets WHERE storage_name = ?", (record.storage_name,)
-        ).fetchone()
-        if found != (record.signature,):
+        if not table.is_unchanged(connection, found):
             return False
-        put_entry(connection, record, value, generation=self._generation, keys=self._new)
+        table.put(connection, found, value, self._generation, self._new)
         return True

@@ -18,7 +18,9 @@ from secrets_svc.core.value import SecretValue
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _VALUE = "secrets-svc local store: value, form 1"
-_ENTRY = "secrets-svc local store: entry, form 1"
+#: What a signature is over: a secret's entry, or an earlier version of one. Neither passes for the other.
+ENTRY = "secrets-svc local store: entry, form 1"
+EARLIER = "secrets-svc local store: earlier version, form 1"
 
 
 class DoesNotVerify(Exception):
@@ -67,19 +69,21 @@ def digest_of(sealed: bytes) -> bytes:
     return hashlib.sha256(sealed).digest()
 
 
-def sign(key: Ed25519PrivateKey, fields: tuple[str | bytes | int, ...]) -> bytes:
-    """The signature over an entry's fields, in order."""
-    return key.sign(unambiguous(_ENTRY, *fields))
+def sign(key: Ed25519PrivateKey, fields: tuple[str | bytes | int, ...], *, form: str = ENTRY) -> bytes:
+    """The signature over the fields of an entry of that form, in order."""
+    return key.sign(unambiguous(form, *fields))
 
 
-def fingerprint(signature: bytes, fields: tuple[str | bytes | int, ...]) -> bytes:
+def fingerprint(signature: bytes, fields: tuple[str | bytes | int, ...], *, form: str = ENTRY) -> bytes:
     """Stands for a signature and what it is over, in 32 bytes."""
-    return hashlib.sha256(unambiguous(_ENTRY, signature, *fields)).digest()
+    return hashlib.sha256(unambiguous(form, signature, *fields)).digest()
 
 
-def verify(key: Ed25519PublicKey, signature: bytes, fields: tuple[str | bytes | int, ...]) -> None:
+def verify(
+    key: Ed25519PublicKey, signature: bytes, fields: tuple[str | bytes | int, ...], *, form: str = ENTRY
+) -> None:
     """Return if ``signature`` was made over ``fields``; else raise :class:`DoesNotVerify`."""
     try:
-        key.verify(signature, unambiguous(_ENTRY, *fields))
+        key.verify(signature, unambiguous(form, *fields))
     except InvalidSignature:
         raise DoesNotVerify from None

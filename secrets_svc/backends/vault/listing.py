@@ -17,10 +17,15 @@ _Parts = tuple[str, str, str]
 _LEVELS = 3
 
 
-def page(kv: Kv, within: Scope, *, exact: bool, limit: int, cursor: str | None) -> Page[SecretMetadata]:
-    """See :meth:`secrets_svc.core.ports.SecretWriter.list`."""
+def check_limit(limit: int) -> None:
+    """Raise :class:`InvalidArgument` unless it is 1 to 1000."""
     if not 1 <= limit <= 1000:
         raise InvalidArgument("limit is not valid: 1 to 1000")
+
+
+def page(kv: Kv, within: Scope, *, exact: bool, limit: int, cursor: str | None) -> Page[SecretMetadata]:
+    """See :meth:`secrets_svc.core.ports.SecretWriter.list`."""
+    check_limit(limit)
     after = _position(cursor)
     items: list[SecretMetadata] = []
     last: _Parts = ("", "", "")

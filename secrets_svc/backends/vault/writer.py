@@ -205,6 +205,7 @@ class VaultWriter:
 
     def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
         """See :class:`~secrets_svc.core.abilities.KeepsHistory`."""
+        listing.check_limit(limit)
         path = self._kv.paths.secret(ref)
         current = self._existing(ref, path)
         known = [each for each in self._kv.versions(path) if current.first <= each.number]

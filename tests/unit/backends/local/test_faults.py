@@ -232,7 +232,7 @@ def test_another_applications_database(tmp_path: Path, new_store: Callable[[Path
 
 def test_a_newer_schema(store: Any) -> None:
     store.close()
-    store.sql("PRAGMA user_version = 2")
+    store.sql("PRAGMA user_version = 3")
     for opening in (store.writer, store.reader):
         with pytest.raises(InvalidArgument, match="newer release"):
             opening()
