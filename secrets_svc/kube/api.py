@@ -15,7 +15,7 @@ from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.kube.errors import ApiError, NoAnswer, TimedOut, of_status
 
 JSON = "application/json"
-MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 #: An object without what it holds: no value of a Secret comes with it.
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -26,6 +26,8 @@ MAX_ANSWER = 64 * 1024 * 1024
 MAX_EVENT = 8 * 1024 * 1024
 
 Object = dict[str, Any]
+#: The operations of a JSON patch (RFC 6902), in order.
+Patch = list[Object]
 
 
 class Identity(Protocol):
@@ -52,7 +54,7 @@ class ApiServer:
         path: str,
         *,
         timeout: float,
-        body: Object | None = None,
+        body: Object | Patch | None = None,
         query: dict[str, str] | None = None,
         accept: str = JSON,
         content_type: str = JSON,
@@ -119,7 +121,7 @@ class ApiServer:
         *,
         timeout: float,
         headers: dict[str, str],
-        body: Object | None = None,
+        body: Object | Patch | None = None,
     ) -> urllib3.HTTPResponse:
         authorization = self._identity.header()
         if authorization is not None:

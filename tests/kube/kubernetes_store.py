@@ -15,6 +15,7 @@ from kit import Cluster
 
 from secrets_svc.backends.kubernetes import BACKEND
 from secrets_svc.backends.kubernetes.names import object_name
+from secrets_svc.core.abilities import RollsBack
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import SecretReader, SecretWriter
 from secrets_svc.core.scope import Scope
@@ -145,6 +146,11 @@ def update(
 
 def delete(writer: SecretWriter, ref: SecretRef, *, operation_id: str = "") -> None:
     writer.delete(ref, actor="tester", operation_id=operation_id or secrets.token_hex(8))
+
+
+def rollback(writer: SecretWriter, ref: SecretRef, to: str, *, operation_id: str = "") -> SecretMetadata:
+    assert isinstance(writer, RollsBack)
+    return writer.rollback(ref, to=to, actor="bob", operation_id=operation_id or secrets.token_hex(8))
 
 
 def read(reader: SecretReader, ref: SecretRef) -> bytes:

@@ -5,6 +5,7 @@
     names.py                   labels, annotations, names of objects, selectors
     namespace.py               calls to the API server, and its answers as errors of ours
     objects.py                 a secret as an object and back: the only module here that sees values
+    versions.py, patches.py    what is kept of before; a change of an object, all of it or nothing
     provenance.py              who wrote a value last, as the server itself keeps account of it
     marks.py, operations.py    what an operation id stood for, and where that rests
     writer.py, listing.py      the writer's side: it asks for metadata alone

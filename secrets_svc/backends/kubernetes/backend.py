@@ -12,6 +12,7 @@ from secrets_svc.backends.kubernetes.namespace import Namespace
 from secrets_svc.backends.kubernetes.policy import policy
 from secrets_svc.backends.kubernetes.reader import KubernetesReader
 from secrets_svc.backends.kubernetes.settings import KubernetesSettings, Way
+from secrets_svc.backends.kubernetes.versions import KEPT
 from secrets_svc.backends.kubernetes.writer import MAX_VALUE, KubernetesWriter
 from secrets_svc.core.ports import Backend, Capabilities, SecretReader, SecretWriter
 from secrets_svc.core.templates import PathTemplate
@@ -30,7 +31,7 @@ class KubernetesBackend:
 
     name = "kubernetes"
     summary = "Secrets of one Kubernetes namespace, as Flyte's own webhook reads them."
-    capabilities = Capabilities(max_value=MAX_VALUE)
+    capabilities = Capabilities(max_value=MAX_VALUE, versions=KEPT, rollback=True)
     settings_model = KubernetesSettings
 
     def open_writer(self, settings: KubernetesSettings, *, state: Path) -> SecretWriter:

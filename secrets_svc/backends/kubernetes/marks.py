@@ -90,6 +90,7 @@ class Marks:
         value: SecretValue | None = None,
         type: SecretType | None = None,
         expected: str | None = None,
+        to: str | None = None,
     ) -> Mark:
         """The mark of an intent. Parameters as of :func:`secrets_svc.core.intents.fingerprint`.
 
@@ -100,7 +101,7 @@ class Marks:
         with self._lock:
             self._key = self._key or self._shared_key()
         key_id, key = self._key
-        made = fingerprint(key, verb=verb, name=name, value=value, type=type, expected=expected)
+        made = fingerprint(key, verb=verb, name=name, value=value, type=type, expected=expected, to=to)
         digest = hashlib.sha256(operation_id.encode("utf-8", "surrogatepass")).hexdigest()
         return Mark(digest, verb, name, key_id, made.hex(), int(time.time()))
 

@@ -26,6 +26,8 @@ CREATED_AT = f"{DOMAIN}/created-at"
 CREATED_BY = f"{DOMAIN}/created-by"
 UPDATED_AT = f"{DOMAIN}/updated-at"
 UPDATED_BY = f"{DOMAIN}/updated-by"
+#: What is told of earlier versions: see ``versions.py``.
+VERSIONS = f"{DOMAIN}/versions"
 #: Where ``kubectl apply`` leaves a copy of the whole object, its value included.
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 #: Which operation wrote it last: see ``marks.py``. On the Lease of an operation: which one that is.

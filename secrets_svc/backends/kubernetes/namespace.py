@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from secrets_svc.backends.kubernetes.names import MANAGER
 from secrets_svc.core.errors import Unavailable, Unsupported
-from secrets_svc.kube.api import MERGE_PATCH, METADATA, METADATA_LIST, ApiServer, Object, path_of
+from secrets_svc.kube.api import (
+    JSON_PATCH,
+    METADATA,
+    METADATA_LIST,
+    ApiServer,
+    Object,
+    Patch,
+    path_of,
+)
 from secrets_svc.kube.errors import ApiError
 from secrets_svc.kube.informer import Metadata
 
@@ -32,6 +40,13 @@ class Deletion(enum.Enum):
     DONE = enum.auto()
     GONE = enum.auto()  # there was none
     CHANGED = enum.auto()  # it is another one by now
+
+
+class Change(enum.Enum):
+    """Why one wasn't made."""
+
+    LOST = enum.auto()  # it is gone, or another version by now
+    LACKING = enum.auto()  # something that was to be moved isn't there, in this version or in a newer one
 
 
 class Namespace:
@@ -68,21 +83,37 @@ class Namespace:
                     return None
                 raise
 
-    def change(self, kind: Kind, name: str, body: Object) -> Object | None:
-        """Merge ``body`` into the object; ``None`` if it is gone, or not at the version in ``body``."""
+    def change(
+        self, kind: Kind, name: str, patch: Patch, otherwise: Patch, *, may_lack: bool = False
+    ) -> Object | Change:
+        """Make the changes of ``patch``, as long as it is at the version that they set.
+
+        :param otherwise: what to try where the object can't be as ``patch`` would have it: something that is
+            moved isn't there, or all of it together would be too large.
+        :param may_lack: whether that moves something too.
+        """
         with self._translated(f"change {kind.resource}"):
-            query = {"fieldManager": MANAGER}
-            try:
-                return self._call("PATCH", kind, name, body=body, query=query, content_type=MERGE_PATCH)
-            except ApiError as error:
-                if error.is_conflict or error.is_absence_of(kind.resource, name):
-                    return None
-                if error.status == 422 and "FieldValueForbidden" in error.causes:
-                    raise Unsupported(
-                        f'can\'t change {kind.resource} "{name}" in namespace "{self.name}": '
-                        "somebody made it immutable; delete the secret and create it again"
-                    ) from error
-                raise
+            for each, last in ((patch, False), (otherwise, True)):
+                try:
+                    return self._patched(kind, name, each)
+                except ApiError as error:
+                    if error.status != 422 or (last and not may_lack):
+                        raise
+        return Change.LACKING
+
+    def _patched(self, kind: Kind, name: str, patch: Patch) -> Object | Change:
+        query = {"fieldManager": MANAGER}
+        try:
+            return self._call("PATCH", kind, name, body=patch, query=query, content_type=JSON_PATCH)
+        except ApiError as error:
+            if error.is_conflict or error.is_absence_of(kind.resource, name):
+                return Change.LOST
+            if error.status == 422 and "FieldValueForbidden" in error.causes:
+                raise Unsupported(
+                    f'can\'t change {kind.resource} "{name}" in namespace "{self.name}": '
+                    "somebody made it immutable; delete the secret and create it again"
+                ) from error
+            raise
 
     def delete(self, kind: Kind, name: str, *, uid: str, version: str = "") -> Deletion:
         """Delete the very object with that ``uid``, and with ``version`` only as it is at that one."""
@@ -144,7 +175,7 @@ class Namespace:
         name: str | None = None,
         *,
         accept: str = METADATA,
-        body: Object | None = None,
+        body: Object | Patch | None = None,
         query: dict[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:

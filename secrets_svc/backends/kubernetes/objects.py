@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from secrets_svc.backends.kubernetes import names
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.provenance import data_keys, last_change, moment, outsider
+from secrets_svc.backends.kubernetes.versions import Note, is_key, key_of, parse
 from secrets_svc.core.errors import InvalidArgument, Spoilt, Unavailable
 from secrets_svc.core.naming import parse_storage_name
 from secrets_svc.core.secret import SecretMetadata, SecretType
@@ -23,6 +24,8 @@ class Held:
     """A secret as it is in the namespace.
 
     :ivar mark: the operation that wrote it last. :ivar terminating: somebody's finalizer alone keeps it.
+    :ivar earlier: versions that are kept, newest first. :ivar keys: data keys of earlier versions, whether
+        anything is told of them or not. :ivar annotations: names of all that there are.
     """
 
     metadata: SecretMetadata
@@ -30,42 +33,42 @@ class Held:
     resource_version: str
     mark: Mark | None
     terminating: bool
+    earlier: tuple[Note, ...]
+    keys: frozenset[str]
+    annotations: frozenset[str]
 
 
 def new_object(name: str, metadata: SecretMetadata, value: SecretValue, mark: Mark) -> Object:
     """To be created. :param name: storage name."""
     return {
-        "metadata": {"name": names.object_name(name), **_labels_and_annotations(name, metadata, mark)},
+        "metadata": {"name": names.object_name(name), **labels_and_annotations(name, metadata, mark)},
         "type": "Opaque",
         "data": _data(name, value),
     }
 
 
-def replacement(name: str, held: Held, metadata: SecretMetadata, value: SecretValue, mark: Mark) -> Object:
-    """To be merged into the object as long as it is at the version of ``held``: value and metadata in one."""
-    changed = _labels_and_annotations(name, metadata, mark)
-    changed["annotations"][names.APPLIED] = None  # an old value must not outlive its replacement there
-    return {
-        "metadata": {"resourceVersion": held.resource_version, **changed},
-        "data": _data(name, value),
-    }
-
-
 def _data(name: str, value: SecretValue) -> dict[str, str]:
-    return {name: base64.b64encode(value.reveal_bytes()).decode()}
+    return {name: encoded(value)}
 
 
-def _labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark) -> Object:
+def encoded(value: SecretValue) -> str:
+    """As an object holds it."""
+    return base64.b64encode(value.reveal_bytes()).decode()
+
+
+def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark) -> Object:
+    """What says all of a secret but its value. :param name: storage name."""
     annotations = {
         names.NAME: name,
         names.TYPE: metadata.type.value,
-        names.SIZE: str(metadata.size),
         names.CREATED_AT: metadata.created_at.isoformat(),
         names.CREATED_BY: metadata.created_by,
         names.UPDATED_AT: metadata.updated_at.isoformat(),
         names.UPDATED_BY: metadata.updated_by,
         names.OPERATION: mark.text(),
     }
+    if metadata.size is not None:
+        annotations[names.SIZE] = str(metadata.size)
     return {"labels": names.labels_of(metadata.ref.scope), "annotations": annotations}
 
 
@@ -81,14 +84,20 @@ def held(object_: Object, name: str) -> Held:
         raise not_ours(name, f"has no label {names.MANAGED}={names.MANAGED_VALUE}")
     if found.annotations.get(names.NAME, name) != name:
         raise not_ours(name, "tells another name in its annotations")
-    if data_keys(object_) - {name}:
+    told = data_keys(object_)
+    if not all(map(is_key, told - {name})):
         raise not_ours(name, "has a data key that is not the secret's")
+    notes = _notes(found.annotations, name)
     return Held(
         _metadata(object_, found, name),
         found.uid,
         found.resource_version,
         Mark.parse(found.annotations.get(names.OPERATION, "")),
         found.terminating,
+        # Others may have taken a value away and left what is told of it.
+        tuple(note for note in notes if not told or note.key in told),
+        frozenset({*told, *(note.key for note in notes)} - {name}),
+        frozenset(found.annotations),
     )
 
 
@@ -109,11 +118,25 @@ def value_of(object_: Object, name: str) -> SecretValue:
 
     :raises Unavailable: there is another data key, or what no API server sends.
     """
-    data = object_.get("data")
-    if not isinstance(data, dict) or set(data) != {name}:
-        raise not_ours(name, "has another data key than the secret's own, or several")
+    found = _value(object_, name, name)
+    if found is None:
+        raise not_ours(name, "has another data key than the secret's own, or none")
+    return found
+
+
+def earlier_value_of(object_: Object, name: str, version: str) -> SecretValue | None:
+    """The value of an earlier version, if it is in a whole object. Raises as :func:`value_of`."""
+    return _value(object_, name, key_of(version))
+
+
+def _value(object_: Object, name: str, key: str) -> SecretValue | None:
+    data = object_.get("data", {})
+    if not isinstance(data, dict) or not all(each == name or is_key(each) for each in data):
+        raise not_ours(name, "has another data key than the secret's own")
+    if key not in data:
+        return None
     try:
-        return SecretValue(base64.b64decode(data[name], validate=True))
+        return SecretValue(base64.b64decode(data[key], validate=True))
     except (ValueError, TypeError):
         raise Unavailable("the API server doesn't answer as it should: a value is not base64") from None
 
@@ -160,6 +183,13 @@ def _metadata(object_: Object, found: Metadata, name: str) -> SecretMetadata:
         updated_by=updated_by,
         size=_size(noted, name) if outside is None else None,
     )
+
+
+def _notes(noted: Mapping[str, str], name: str) -> tuple[Note, ...]:
+    notes = parse(noted.get(names.VERSIONS, "[]"))
+    if notes is None:
+        raise not_ours(name, f"has no list of versions in annotation {names.VERSIONS}")
+    return notes
 
 
 def _time(noted: Mapping[str, str], key: str, name: str) -> datetime | None:

@@ -7,16 +7,16 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 from secrets_svc.backends.kubernetes.names import object_name
 from secrets_svc.backends.kubernetes.namespace import SECRETS, Namespace
-from secrets_svc.backends.kubernetes.objects import Held, held, value_of
+from secrets_svc.backends.kubernetes.objects import Held, earlier_value_of, held, value_of
 from secrets_svc.core.errors import Changed, InvalidArgument, NotFound, Unavailable
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretRef
-from secrets_svc.kube.api import JSON, METADATA
+from secrets_svc.kube.api import JSON, METADATA, Object
 
 
 class KubernetesReader:
-    """See :class:`secrets_svc.core.ports.SecretReader`.
+    """See :class:`secrets_svc.core.ports.SecretReader`, and ``ReadsVersions`` beside it.
 
     :param namespace: where the secrets are; closed with this. :param lookups: that are under way at once.
     """
@@ -54,21 +54,53 @@ class KubernetesReader:
 
     def read(self, ref: SecretRef, token: str) -> SecretVersion:
         """See the port."""
+        object_, found = self._existing(ref, JSON)
+        metadata = found.metadata
+        if metadata.version != token:
+            raise Changed(f"secret {ref} has changed since it was looked up: resolve it again")
+        return SecretVersion(ref, token, metadata.type, value_of(object_, storage_name(ref)))
+
+    def resolve_version(self, ref: SecretRef, version: str) -> Resolved:
+        """See :class:`~secrets_svc.core.abilities.ReadsVersions`. Metadata only."""
+        _, found = self._existing(ref, METADATA)
+        metadata = found.metadata
+        if version == metadata.version:
+            return Resolved(ref, version, metadata.type, metadata.size)
+        for note in found.earlier:
+            if version == note.version:
+                return Resolved(ref, version, metadata.type, note.size)
+        raise _no_version(ref)
+
+    def read_version(self, ref: SecretRef, version: str) -> SecretVersion:
+        """See :class:`~secrets_svc.core.abilities.ReadsVersions`."""
+        object_, found = self._existing(ref, JSON)
         name = storage_name(ref)
-        object_ = self._namespace.find(SECRETS, object_name(name), accept=JSON)
+        if version == found.metadata.version:
+            return SecretVersion(ref, version, found.metadata.type, value_of(object_, name))
+        value = None
+        if version in {note.version for note in found.earlier}:
+            value = earlier_value_of(object_, name, version)
+        if value is None:
+            raise _no_version(ref)
+        return SecretVersion(ref, version, found.metadata.type, value)
+
+    def _existing(self, ref: SecretRef, accept: str) -> tuple[Object, Held]:
+        name = storage_name(ref)
+        object_ = self._namespace.find(SECRETS, object_name(name), accept=accept)
         found = None if object_ is None else held(object_, name)
         if object_ is None or found is None or found.terminating:
             self._namespace.check()
             raise NotFound(f"there is no secret {ref}")
-        version = found.metadata.version
-        if version != token:
-            raise Changed(f"secret {ref} has changed since it was looked up: resolve it again")
-        return SecretVersion(ref, version, found.metadata.type, value_of(object_, name))
+        return object_, found
 
     def close(self) -> None:
         """See the port."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._namespace.close()
+
+
+def _no_version(ref: SecretRef) -> NotFound:
+    return NotFound(f"secret {ref} has no such version, or its value is no longer kept")
 
 
 def _by_storage_name(refs: Iterable[SecretRef]) -> dict[str, SecretRef]:

@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 from secrets_svc.backends.kubernetes import listing
 from secrets_svc.backends.kubernetes.marks import Mark, Marks
 from secrets_svc.backends.kubernetes.names import object_name
-from secrets_svc.backends.kubernetes.namespace import SECRETS, Deletion, Namespace
-from secrets_svc.backends.kubernetes.objects import Held, held, new_object, replacement
+from secrets_svc.backends.kubernetes.namespace import SECRETS, Change, Deletion, Namespace
+from secrets_svc.backends.kubernetes.objects import Held, held, new_object
 from secrets_svc.backends.kubernetes.operations import Operations, Record
+from secrets_svc.backends.kubernetes.patches import replacement, rollback
+from secrets_svc.backends.kubernetes.versions import MAX_SIZE
+from secrets_svc.core.abilities import VersionInfo
 from secrets_svc.core.errors import (
     AlreadyExists,
     Conflict,
@@ -26,17 +29,17 @@ from secrets_svc.core.ports import Fits, Page
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
-from secrets_svc.kube.api import Object
+from secrets_svc.kube.api import Object, Patch
 
-#: Bytes of all values of one Secret, keys not counted (k8s.io/kubernetes/pkg/apis/core, MaxSecretSize).
-MAX_VALUE = 1_048_576
+#: Bytes: a value may fill the whole object; then nothing is kept beside it.
+MAX_VALUE = MAX_SIZE
 #: Tries while others write the same secret; and seconds between two, at most.
 _ATTEMPTS = 12
 _PAUSE = 0.02
 
 
 class KubernetesWriter:
-    """See :class:`secrets_svc.core.ports.SecretWriter`.
+    """See :class:`secrets_svc.core.ports.SecretWriter`, and ``KeepsHistory`` and ``RollsBack`` beside it.
 
     :param namespace: where the secrets are; closed with this.
     """
@@ -108,39 +111,84 @@ class KubernetesWriter:
         mark = self._marks.make(operation_id, "update", name, value=value, expected=expected)
         fitting: SecretType | None = None
         for _ in range(_ATTEMPTS):
-            found = self._look(name)
-            if found is not None and _was_written_by(found, mark):
-                return _told(self._operations.remember(mark, answer=found.metadata))
-            # In this order: had it been done before we looked, one of the two would tell.
-            earlier = self._operations.earlier(mark)
-            if earlier is not None:
-                return _told(earlier)
-            current = self._existing(ref, found)
-            if expected is not None and expected != current.metadata.version:
-                raise Conflict(f"secret {ref} is at another version than expected: look at it again")
+            current = self._done_or_current(ref, name, mark, expected)
+            if isinstance(current, SecretMetadata):
+                return current
             if fits is not None and fitting is not current.metadata.type:
                 fits(current.metadata.type)
                 fitting = current.metadata.type
-            answer = self._replaced(name, current, value, mark, actor)
-            if answer is not None:
+            draft = _draft(current, actor, len(value))
+            answer = self._changed(name, current, mark, replacement(name, current, draft, value, mark))
+            if isinstance(answer, SecretMetadata):
                 return answer
             _pause()
         raise _busy(ref)
 
-    def _replaced(
-        self, name: str, current: Held, value: SecretValue, mark: Mark, actor: str
-    ) -> SecretMetadata | None:
-        """``None`` where somebody else was faster."""
+    def rollback(
+        self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """See :class:`~secrets_svc.core.abilities.RollsBack`. It is a new version, with the value of ``to``.
+
+        To what is current already, nothing is written but that it was asked.
+        """
+        name = storage_name(ref)
+        _check_actor(actor)
+        mark = self._marks.make(operation_id, "rollback", name, expected=expected, to=to)
+        lacking = ""  # the version of the object in which the value may not be there
+        for _ in range(_ATTEMPTS):
+            current = self._done_or_current(ref, name, mark, expected)
+            if isinstance(current, SecretMetadata):
+                return current
+            if to == current.metadata.version:
+                return _told(self._operations.remember(mark, answer=current.metadata))
+            note = next((each for each in current.earlier if each.version == to), None)
+            if note is None or current.resource_version == lacking:
+                raise NotFound(f"secret {ref} has no such version, or its value is no longer kept")
+            patches = rollback(name, current, _draft(current, actor, note.size), note, mark)
+            answer = self._changed(name, current, mark, patches, may_lack=True)
+            if isinstance(answer, SecretMetadata):
+                return answer
+            if answer is Change.LACKING:
+                lacking = current.resource_version
+            _pause()
+        raise _busy(ref)
+
+    def _done_or_current(
+        self, ref: SecretRef, name: str, mark: Mark, expected: str | None
+    ) -> SecretMetadata | Held:
+        """What the call was told when it was done; or what it is to change."""
+        found = self._look(name)
+        if found is not None and _was_written_by(found, mark):
+            return _told(self._operations.remember(mark, answer=found.metadata))
+        # In this order: had it been done before we looked, one of the two would tell.
+        earlier = self._operations.earlier(mark)
+        if earlier is not None:
+            return _told(earlier)
+        current = self._existing(ref, found)
+        if expected is not None and expected != current.metadata.version:
+            raise Conflict(f"secret {ref} is at another version than expected: look at it again")
+        return current
+
+    def _changed(
+        self,
+        name: str,
+        current: Held,
+        mark: Mark,
+        patches: tuple[Patch, Patch],
+        *,
+        may_lack: bool = False,
+    ) -> SecretMetadata | Change:
         self._settle(current)
-        before = current.metadata
-        at = max(datetime.now(UTC), before.updated_at)
-        draft = replace(before, updated_at=at, updated_by=actor, size=len(value))
-        changed = self._namespace.change(
-            SECRETS, object_name(name), replacement(name, current, draft, value, mark)
-        )
-        if changed is None:
-            return None
+        changed = self._namespace.change(SECRETS, object_name(name), *patches, may_lack=may_lack)
+        if isinstance(changed, Change):
+            return changed
         return _told(self._operations.remember(mark, answer=held(changed, name).metadata))
+
+    def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """See :class:`~secrets_svc.core.abilities.KeepsHistory`. What others replaced is not part of it."""
+        listing.check_limit(limit)
+        current = self._existing(ref, self._look(storage_name(ref)))
+        return (_info(current.metadata), *(note.info() for note in current.earlier))[:limit]
 
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:  # noqa: ARG002  # the port's
         """See the port."""
@@ -228,9 +276,25 @@ def _uid(metadata: SecretMetadata) -> str:
     return metadata.version.partition(".")[0]
 
 
+def _draft(current: Held, actor: str, size: int | None) -> SecretMetadata:
+    """What the metadata are to be; the version is for the API server to say."""
+    at = max(datetime.now(UTC), current.metadata.updated_at)
+    return replace(current.metadata, updated_at=at, updated_by=actor, size=size)
+
+
+def _info(current: SecretMetadata) -> VersionInfo:
+    return VersionInfo(
+        current.version, current.updated_at, current.updated_by, current=True, size=current.size
+    )
+
+
 def _check(ref: SecretRef, value: SecretValue, actor: str) -> None:
     if len(value) > MAX_VALUE:
         raise TooLarge(f"the value of secret {ref} has {len(value)} bytes, over the limit of {MAX_VALUE}")
+    _check_actor(actor)
+
+
+def _check_actor(actor: str) -> None:
     if not actor.isprintable():
         raise InvalidArgument("actor is not valid: printable characters only")
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kubernetes_store import Store, create, delete, some_ref, update
+from kubernetes_store import Store, create, delete, rollback, some_ref, update
 
 from secrets_svc.backends.kubernetes.namespace import Namespace
 from secrets_svc.backends.kubernetes.writer import KubernetesWriter
 from secrets_svc.core.errors import AlreadyExists, NotFound, Unavailable
+from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import SecretWriter
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.kube.api import ApiServer, Object, connect
@@ -46,7 +47,10 @@ INTENTS: dict[str, Intent] = {
     "create": lambda writer, ref, operation: create(writer, ref, b"intended", operation_id=operation),
     "update": lambda writer, ref, operation: update(writer, ref, b"intended", operation_id=operation),
     "delete": lambda writer, ref, operation: delete(writer, ref, operation_id=operation),
+    "rollback": lambda writer, ref, operation: rollback(writer, ref, FIRST[ref], operation_id=operation),
 }
+#: The version that a secret was created with.
+FIRST: dict[SecretRef, str] = {}
 
 
 def nothing(store: Store, ref: SecretRef) -> None:
@@ -74,7 +78,7 @@ def state(store: Store, ref: SecretRef) -> tuple[str, str] | None:
     if answer.status == 404:
         return None
     found = answer.ok()
-    [value] = found["data"].values()
+    value = found["data"][storage_name(ref)]
     return found["metadata"]["uid"] + found["metadata"]["resourceVersion"], value
 
 
@@ -114,7 +118,9 @@ def ended_after(
     """One such story; whether the writer was ended before its time."""
     ref, operation, intent = some_ref(), secrets.token_hex(8), INTENTS[verb]
     if verb != "create":
-        create(store.writer(), ref, b"before")
+        FIRST[ref] = create(store.writer(), ref, b"before").version
+    if verb == "rollback":
+        update(store.writer(), ref, b"after")
     before = state(store, ref)
     dying: Any = Dying(api, calls, arrives=arrives)
     cut = False
@@ -129,7 +135,9 @@ def ended_after(
     try:
         intent(store.writer(), ref, operation)
     except NotFound:
-        assert (verb, was_done, left) in (("update", False, None), ("delete", False, None))
+        assert not was_done
+        # A version of before goes with the secret that it was one of.
+        assert verb == "rollback" or (verb in ("update", "delete") and left is None)
     except AlreadyExists:
         assert verb == "create"
         assert not was_done

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from kit import until
-from kubernetes_store import SCOPE, Store, create, delete, encoded, some_ref, update
+from kubernetes_store import SCOPE, Store, create, delete, encoded, rollback, some_ref, update
 
 from secrets_svc.backends.kubernetes.names import KEY_OBJECT
 from secrets_svc.backends.kubernetes.namespace import Namespace
@@ -59,13 +59,15 @@ def test_no_answer_to_the_writer_holds_a_value(
     """Whatever it does, also where something stands in its way; the key of its own marks is the exception."""
     create(store.writer(), some_ref())  # the key is there by now, so it is fetched
     writer, ref, operation = KubernetesWriter(recorded), some_ref(), secrets.token_hex(8)
-    create(writer, ref, VALUE, operation_id=operation)
+    first = create(writer, ref, VALUE, operation_id=operation).version
     create(writer, ref, VALUE, operation_id=operation)
     with pytest.raises(AlreadyExists):
         create(writer, ref, VALUE)
     update(writer, ref, VALUE)
     store.patch(ref, {"data": encoded({storage_name(ref): VALUE + b"!"})})
     update(writer, ref, VALUE)
+    rollback(writer, ref, first)
+    assert len(writer.history(ref)) == 4
     writer.describe(ref)
     assert writer.list(SCOPE).items
     strangers = some_ref()
@@ -90,8 +92,10 @@ def test_no_value_moves_when_the_reader_resolves(
     create(store.writer(), ref, VALUE)
     reader = KubernetesReader(recorded, lookups=4)
     token = reader.resolve([ref, some_ref()])[ref].token
+    update(store.writer(), ref, b"another")
+    assert reader.resolve_version(ref, token).size == len(VALUE)
     assert {answer["kind"] for _, answer in recording.answers} == {"PartialObjectMetadata"}
-    assert reader.read(ref, token).value.reveal_bytes() == VALUE
+    assert reader.read_version(ref, token).value.reveal_bytes() == VALUE
     assert recording.answers[-1][1]["kind"] == "Secret"
     reader.close()
 

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 from kit import until
-from kubernetes_store import FLYTE_LABELS, SCOPE, Store, create, delete, encoded, read, some_ref, update
+from kubernetes_store import (
+    FLYTE_LABELS,
+    SCOPE,
+    Store,
+    create,
+    delete,
+    encoded,
+    read,
+    rollback,
+    some_ref,
+    update,
+)
 
 from secrets_svc.core.errors import AlreadyExists, Changed, NotFound, Unavailable, Unsupported
 from secrets_svc.core.naming import storage_name
@@ -217,7 +228,7 @@ class TestKubectl:
         for shown in (repr(writer.describe(ref)), repr(writer.list(SCOPE, limit=1000))):
             assert copy not in shown
         update(writer, ref, b"after")
-        assert copy not in json.dumps(store.object(ref))
+        assert copy not in json.dumps(store.object(ref)["metadata"])
         assert read(store.reader(), ref) == b"after"
 
     def test_made_immutable(self, store: Store) -> None:
@@ -301,6 +312,8 @@ SPOILT = [
     annotated("size", "-1"),
     annotated("created-at", "yesterday"),
     annotated("updated-at", "2024-01-01T00:00:00"),
+    annotated("versions", "{}"),
+    annotated("versions", '[["v","yesterday","x",1]]'),
 ]
 
 
@@ -320,6 +333,9 @@ def test_what_is_not_ours_is_never_touched_or_believed(
         "describe": lambda: writer.describe(ref),
         "resolve": lambda: reader.resolve([some_ref(), ref]),
         "read": lambda: reader.read(ref, "token"),
+        "history": lambda: writer.history(ref),  # type: ignore[attr-defined]
+        "rollback": lambda: rollback(writer, ref, "token"),
+        "pin": lambda: reader.read_version(ref, "token"),  # type: ignore[attr-defined]
     }
     for verb, call in calls.items():
         with pytest.raises(Unavailable, match=before["metadata"]["name"]) as refused:

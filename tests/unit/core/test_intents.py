@@ -19,6 +19,7 @@ INTENTS = st.fixed_dictionaries(
         "name": st.sampled_from(["a", "ab"]),
         "type": st.sampled_from([None, *SecretType]),
         "expected": st.sampled_from([None, "", "v", "null", '"']),
+        "to": st.sampled_from([None, "", "v", "null", '"']),
         "value": st.sampled_from([None, b"b", b"\x00", b"x\x00y"]) | st.binary(max_size=8),
     }
 )
