@@ -96,8 +96,20 @@ def test_rollback_where_nobody_has_to_read_for_it(world: World) -> None:
     world.type("rollback", "db", *WHERE, "--to", "0" * 40, code=3)
 
 
-def test_a_store_that_keeps_no_versions_says_so(launch: Callable[..., Server]) -> None:
+def test_the_default_store_goes_back_too(launch: Callable[..., Server]) -> None:
     server = launch().start()
+    for verb, data in (("create", b"first"), ("update", b"second")):
+        assert server.cli(verb, "db", *WHERE, stdin=data).returncode == 0
+    told = json.loads(server.cli("history", "db", *WHERE, "-o", "json").stdout)["items"]
+    assert [(each["current"], each["size"]) for each in told] == [(True, 6), (False, 5)]
+    assert server.cli("rollback", "db", *WHERE, "--to", told[1]["version"]).returncode == 0
+    got = server.cli("run", *WHERE, "--env", "db=DB", "--", sys.executable, "-c", LAST)
+    assert got.stdout == b"first"
+    assert server.cli("rollback", "db", *WHERE, "--to", "0" * 32).returncode == 3
+
+
+def test_a_store_that_keeps_no_versions_says_so(launch: Callable[..., Server]) -> None:
+    server = launch('[stores.main]\nbackend = "memory"\n').start()
     server.cli("create", "db", *WHERE, stdin=b"x")
     for words in (("history", "db"), ("rollback", "db", "--to", "v")):
         done = server.cli(*words, *WHERE)
