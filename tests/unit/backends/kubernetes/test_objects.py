@@ -9,8 +9,15 @@ import pytest
 
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.names import MANAGER, object_name
-from secrets_svc.backends.kubernetes.objects import held, new_object, replacement, storage_name_of, value_of
+from secrets_svc.backends.kubernetes.objects import (
+    earlier_value_of,
+    held,
+    new_object,
+    storage_name_of,
+    value_of,
+)
 from secrets_svc.backends.kubernetes.provenance import Outsider, data_keys, last_change, outsider
+from secrets_svc.backends.kubernetes.versions import key_of
 from secrets_svc.core.errors import Unavailable
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.scope import Scope
@@ -53,13 +60,6 @@ def test_what_was_written_is_what_is_found() -> None:
     )
     assert (found.uid, found.resource_version, found.mark, found.terminating) == ("uid", "7", MARK, False)
     assert value_of(stored(), NAME) == VALUE
-
-
-def test_a_replacement_is_one_write_at_one_version() -> None:
-    body = replacement(NAME, held(stored(), NAME), METADATA, VALUE, MARK)
-    assert set(body) == {"metadata", "data"}
-    assert body["metadata"]["resourceVersion"] == "7"
-    assert {"labels", "annotations", "resourceVersion"} == set(body["metadata"])
 
 
 def test_one_uid_and_version_at_two_times_are_two_tokens() -> None:
@@ -135,6 +135,18 @@ def test_values_that_can_not_be(data: Any) -> None:
     with pytest.raises(Unavailable) as refused:
         value_of({"data": data}, NAME)
     assert "eA==" not in str(refused.value)
+
+
+def test_an_earlier_value_is_its_versions_alone() -> None:
+    """Beside the current one, and not taken for it."""
+    object_ = {"data": {key_of("v1"): "eA==", key_of("v2"): ""}}
+    assert earlier_value_of(object_, NAME, "v1") == SecretValue(b"x")
+    assert earlier_value_of(object_, NAME, "v2") == SecretValue(b"")
+    assert earlier_value_of(object_, NAME, "v3") is None
+    with pytest.raises(Unavailable, match="or none"):
+        value_of(object_, NAME)
+    with pytest.raises(Unavailable, match="another data key"):
+        earlier_value_of({"data": {**object_["data"], "other": "eA=="}}, NAME, "v1")
 
 
 def test_a_list_tells_names_by_annotation_or_data_key() -> None:
