@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import jsonpatch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,8 +75,6 @@ def draft(size: int | None = 3) -> SecretMetadata:
 
 def applied(patch: list[dict[str, Any]], before: Held, data: dict[str, str]) -> dict[str, Any]:
     """The object afterwards, by somebody else's reading of RFC 6902."""
-    import jsonpatch
-
     metadata: dict[str, Any] = {"resourceVersion": "7", "labels": {names.MANAGED: "true"}}
     if before.annotations:
         metadata["annotations"] = dict.fromkeys(before.annotations, "old")
