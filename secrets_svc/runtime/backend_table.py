@@ -82,11 +82,5 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _versions(can: Capabilities) -> str:
-    if can.versions == 1:
-        return "the current one"
-    return f"{can.versions}, {'can' if can.rollback else 'can not'} go back"
-
-
 def _word(flag: bool) -> str:
     return "yes" if flag else "no"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from secrets_svc.backends.vault.settings import VaultSettings
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
 from secrets_svc.testing.contract import BackendContract
 from secrets_svc.testing.harness import BackendHarness
+from secrets_svc.testing.versions import RollbackContract, VersionContract
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +75,15 @@ class TestServed(ServedContract):
     @pytest.fixture
     def harness(self, harness: BackendHarness) -> ServedHarness:
         return ServedHarness(harness)
+
+
+class TestWithAThirdIdentity(VersionContract, RollbackContract):
+    """Which reads for a rollback, and could do nothing else."""
+
+    @pytest.fixture
+    def harness(self, settings: VaultSettings, tmp_path: Path) -> Iterator[VaultHarness]:
+        rolling = settings.model_copy(update={"rollback": settings.reader})
+        harness = VaultHarness(rolling, tmp_path)
+        harness.capabilities = replace(BACKEND.capabilities, rollback=True)
+        yield harness
+        harness.reopen()

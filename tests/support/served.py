@@ -27,7 +27,8 @@ from injector.requests import Claim
 from secrets_svc.client import answers
 from secrets_svc.client.wire import Answer
 from secrets_svc.control.service import ControlPlane
-from secrets_svc.core.errors import Changed, NotFound, SecretsError
+from secrets_svc.core.abilities import KeepsHistory, ReadsVersions, RollsBack, VersionInfo
+from secrets_svc.core.errors import Changed, InvalidArgument, NotFound, SecretsError, Unavailable
 from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.ports import (
     Capabilities,
@@ -110,17 +111,19 @@ class ServedHarness:
     def writer(self) -> SecretWriter:
         """The API, with a writer of its own behind it."""
         inner: SecretWriter = self._store.writer()
+        kind = RollingWriter if isinstance(inner, RollsBack) else HistoryWriter
+        kind = kind if isinstance(inner, KeepsHistory) else RestWriter
         if not self.capabilities.inline:
             inner = RetryingWriter(store="main", writer=inner, at_once=8)
-        made = RestWriter(ValidatedWriter(writer=inner, capabilities=self.capabilities, store="main"))
+        made = kind(ValidatedWriter(writer=inner, capabilities=self.capabilities, store="main"))
         self._opened.callback(made.close)
         return made
 
     def reader(self) -> SecretReader:
         """The webhook, with a reader of its own behind it."""
-        made = AdmissionReader(
-            self._store.reader(), ReadingOptions(inline=self.capabilities.inline, deadline=30)
-        )
+        inner = self._store.reader()
+        kind = VersionedReader if isinstance(inner, ReadsVersions) else AdmissionReader
+        made = kind(inner, ReadingOptions(inline=self.capabilities.inline, deadline=30))
         self._opened.callback(made.close)
         return made
 
@@ -219,6 +222,29 @@ class RestWriter:
         return answers.document(Answer(status, found, text), "here")
 
 
+class HistoryWriter(RestWriter):
+    """… of a store that keeps versions."""
+
+    def history(self, ref: SecretRef, *, limit: int = 100) -> tuple[VersionInfo, ...]:
+        """See :class:`~secrets_svc.core.abilities.KeepsHistory`."""
+        path = f"/v1/secrets/{quote(ref.name)}/versions"
+        return answers.history(self._send("GET", path, ref.scope, query={"limit": str(limit)}), "here")
+
+
+class RollingWriter(HistoryWriter):
+    """… and can go back."""
+
+    def rollback(
+        self, ref: SecretRef, *, to: str, actor: str, operation_id: str, expected: str | None = None
+    ) -> SecretMetadata:
+        """See :class:`~secrets_svc.core.abilities.RollsBack`."""
+        assert actor == ACTOR
+        path = f"/v1/secrets/{quote(ref.name)}/rollback?{urlencode(_where(ref.scope))}"
+        body = {"to": to}
+        answer = self._send("POST", path, ref.scope, body=body, key=operation_id, expected=expected)
+        return answers.metadata(answer, "here")
+
+
 class AdmissionReader:
     """A :class:`SecretReader` whose calls are pods that ask."""
 
@@ -251,8 +277,11 @@ class AdmissionReader:
         """See the port."""
         self._reading.close()
 
-    def _admit(self, scope: Scope, names: list[str]) -> list[tuple[SecretRef, str, SecretValue]]:
-        asked = [{"name": name, "file": f"f{at}", "optional": True} for at, name in enumerate(names)]
+    def _admit(
+        self, scope: Scope, names: list[str], **more: object
+    ) -> list[tuple[SecretRef, str, SecretValue]]:
+        more = more or {"optional": True}
+        asked = [{"name": name, "file": f"f{at}", **more} for at, name in enumerate(names)]
         staging = InMemoryStaging(keep_values=True)
         handler = AdmissionHandler(
             reading=self._reading,
@@ -267,6 +296,19 @@ class AdmissionReader:
         if not response["allowed"]:
             raise _refused(response["status"])
         return _received(apply(before, response), scope, staging)
+
+
+class VersionedReader(AdmissionReader):
+    """… of a store that keeps versions: pods pin them."""
+
+    def resolve_version(self, ref: SecretRef, version: str) -> Resolved:
+        """See :class:`~secrets_svc.core.abilities.ReadsVersions`."""
+        return Resolved(ref, self.read_version(ref, version).token, SecretType.GENERIC)
+
+    def read_version(self, ref: SecretRef, version: str) -> SecretVersion:
+        """See :class:`~secrets_svc.core.abilities.ReadsVersions`."""
+        [(at, token, value)] = self._admit(ref.scope, [ref.name], version=version)
+        return SecretVersion(at, token, SecretType.GENERIC, value)
 
 
 async def _answer(handler: AdmissionHandler, body: bytes) -> dict[str, Any]:
@@ -297,9 +339,8 @@ def _received(
 
 
 def _refused(status: dict[str, Any]) -> SecretsError:
-    from secrets_svc.core.errors import Unavailable
-
-    return Unavailable(status["message"])
+    kinds = {kind.code: kind for kind in (NotFound, InvalidArgument)}
+    return kinds.get(status["reason"], Unavailable)(status["message"])
 
 
 def _where(scope: Scope) -> dict[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from secrets_svc.core.errors import Conflict, InvalidArgument
+from secrets_svc.core.abilities import ReadsVersions, RollsBack
+from secrets_svc.core.errors import Conflict, InvalidArgument, NotFound
 from secrets_svc.core.secret import SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.testing.contract import BackendContract
@@ -38,6 +39,51 @@ class ServedContract(BackendContract):
         assert writer.describe(ref) == made
         done = writer.update(ref, SecretValue(_DOCKER), actor=ACTOR, operation_id=operation)
         assert writer.describe(ref) == done
+
+    @pytest.mark.parametrize(
+        "version", ["", "x", "../x", "\x00", "\ud800", "a" * 5000], ids=lambda text: ascii(text)[:24]
+    )
+    def test_a_version_that_never_was(self, harness: BackendHarness, version: str) -> None:
+        """Is not found, or no version at all."""
+        ref, writer, reader = some_ref(), harness.writer(), harness.reader()
+        made = create(writer, ref)
+        if isinstance(reader, ReadsVersions):
+            with pytest.raises((NotFound, InvalidArgument)):
+                reader.read_version(ref, version)
+        if isinstance(writer, RollsBack):
+            with pytest.raises((NotFound, InvalidArgument)):
+                writer.rollback(ref, to=version, actor=ACTOR, operation_id=operation_id())
+        assert writer.describe(ref) == made
+
+    test_rollback_to_a_version_that_never_was = None
+
+    def test_rollback_holds_the_expected_version(self, harness: BackendHarness) -> None:
+        """Current is taken; another is a conflict and changes nothing."""
+        ref, writer = some_ref(), harness.writer()
+        first = create(writer, ref)
+        second = update(writer, ref, b"second")
+        if not isinstance(writer, RollsBack):
+            return
+        for stale in (first.version, "no-such-token"):
+            with pytest.raises(Conflict):
+                writer.rollback(
+                    ref, to=first.version, actor=ACTOR, operation_id=operation_id(), expected=stale
+                )
+        assert writer.describe(ref) == second
+
+    def test_exact_bytes_and_type(self, harness: BackendHarness) -> None:
+        """All bytes of a pinned version come as they were."""
+        ref, writer, reader = some_ref(), harness.writer(), harness.reader()
+        first = create(writer, ref, bytes(range(256))).version
+        update(writer, ref, b"x")
+        if not isinstance(reader, ReadsVersions):
+            return
+        pinned = reader
+
+        def as_they_were() -> None:
+            assert pinned.read_version(ref, first).value.reveal_bytes() == bytes(range(256))
+
+        eventually(harness, as_they_were)
 
     def test_resolve_knows_what_the_writer_said(self, harness: BackendHarness) -> None:
         """The token is what a pod's status tells."""

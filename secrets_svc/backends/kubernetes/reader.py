@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 from secrets_svc.backends.kubernetes.names import object_name
 from secrets_svc.backends.kubernetes.namespace import SECRETS, Namespace
 from secrets_svc.backends.kubernetes.objects import Held, earlier_value_of, held, value_of
-from secrets_svc.core.errors import Changed, InvalidArgument, NotFound, Unavailable
+from secrets_svc.backends.lookups import LookUps
+from secrets_svc.core.errors import Changed, InvalidArgument, NotFound
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretRef
@@ -23,13 +23,13 @@ class KubernetesReader:
 
     def __init__(self, namespace: Namespace, *, lookups: int) -> None:
         self._namespace = namespace
-        self._pool = ThreadPoolExecutor(lookups, "look-up")
+        self._look_ups = LookUps(lookups)
 
     def resolve(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Resolved]:
         """See the port. Metadata only."""
         wanted = _by_storage_name(refs)
         found: dict[SecretRef, Resolved] = {}
-        for name, each in zip(wanted, self._looked_up(list(wanted)), strict=True):
+        for name, each in zip(wanted, self._look_ups.all(self._look, list(wanted)), strict=True):
             if each is not None:
                 metadata = each.metadata
                 ref = wanted[name]
@@ -38,14 +38,6 @@ class KubernetesReader:
             # Afterwards: only then does it say something about what was not there.
             self._namespace.check()
         return found
-
-    def _looked_up(self, wanted: list[str]) -> list[Held | None]:
-        if len(wanted) <= 1:
-            return list(map(self._look, wanted))
-        try:
-            return list(self._pool.map(self._look, wanted))
-        except (RuntimeError, CancelledError) as error:
-            raise Unavailable("the store is closed") from error
 
     def _look(self, name: str) -> Held | None:
         object_ = self._namespace.find(SECRETS, object_name(name), accept=METADATA)
@@ -95,7 +87,7 @@ class KubernetesReader:
 
     def close(self) -> None:
         """See the port."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._look_ups.close()
         self._namespace.close()
 
 

@@ -36,12 +36,18 @@ class VaultBackend:
     def open_writer(self, settings: VaultSettings, *, state: Path) -> SecretWriter:
         """With the writer's identity. Nothing lies in the state folder."""
         from secrets_svc.backends.vault.existing import existing_writer
+        from secrets_svc.backends.vault.reader import VaultReader
+        from secrets_svc.backends.vault.rollback import RollingVaultWriter
         from secrets_svc.backends.vault.writer import VaultWriter
 
         del state
         kv, close = _kv(settings, settings.writer_identity())
         if settings.existing is not None:
             return existing_writer(kv, settings.existing, lookups=settings.lookups, close=close)
+        if settings.rollback is not None:
+            third, close_third = _kv(settings, settings.rollback.identity())
+            reader = VaultReader(third, lookups=1, close=close_third)
+            return RollingVaultWriter(kv, reader, close=close)
         return VaultWriter(kv, close=close)
 
     def open_reader(self, settings: VaultSettings, *, state: Path) -> SecretReader:

@@ -70,6 +70,7 @@ class Operations:
         value: SecretValue | None = None,
         type: SecretType | None = None,
         expected: str | None = None,
+        to: str | None = None,
     ) -> Operation:
         """Begin it, or find what was begun.
 
@@ -79,7 +80,7 @@ class Operations:
             raise InvalidArgument(f"operation id is not valid: 1 to {_MAX_ID} characters")
         name = storage_name(ref)
         made = fingerprint(
-            self._fingerprint_key(), verb=verb, name=name, value=value, type=type, expected=expected
+            self._fingerprint_key(), verb=verb, name=name, value=value, type=type, expected=expected, to=to
         ).hex()
         bucket = int(self._clock()) // BUCKET
         for each in (bucket, bucket - 1):

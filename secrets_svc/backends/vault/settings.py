@@ -144,6 +144,11 @@ class VaultSettings(BaseModel):
     login: LoginSettings | None = Field(None, description="How both sides log in, where they don't differ.")
     writer: LoginSettings | None = Field(None, description="How the writer logs in.")
     reader: LoginSettings | None = Field(None, description="How the reader logs in.")
+    rollback: LoginSettings | None = Field(
+        None,
+        description="A third identity, with the reader's policy: going back to a version takes somebody who "
+        "reads it. Without it nobody can.",
+    )
     timeout: float = Field(
         3.0,
         ge=0.1,
@@ -159,6 +164,8 @@ class VaultSettings(BaseModel):
     def _logs_in(self) -> Self:
         if self.login is None and (self.writer is None or self.reader is None):
             raise ValueError("needs login, or writer and reader, each with a method")
+        if self.existing is not None and self.rollback is not None:
+            raise ValueError("existing secrets are not written: leave rollback out")
         return self
 
     def writer_identity(self) -> Identity:

@@ -34,6 +34,10 @@ _PAUSE = 0.02
 _MAX_HISTORY = 100
 
 
+#: What to put in the place of what is there; ``None``: that is what is wanted.
+Pick = Callable[[SecretMetadata], SecretValue | None]
+
+
 class VaultWriter:
     """See :class:`secrets_svc.core.ports.SecretWriter`, and ``KeepsHistory`` and ``Purges`` beside it.
 
@@ -101,34 +105,39 @@ class VaultWriter:
         """See the port."""
         _check(ref, value, actor)
         operation = self._operations.claim(operation_id, "update", ref, value=value, expected=expected)
+
+        def pick(before: SecretMetadata) -> SecretValue:
+            if fits is not None:
+                fits(before.type)
+            return value
+
+        return self._change(ref, pick, operation, actor=actor, expected=expected)
+
+    def _change(
+        self, ref: SecretRef, pick: Pick, operation: Operation, *, actor: str, expected: str | None
+    ) -> SecretMetadata:
         if operation.answer is not None:
             return operation.answer
         try:
-            return self._update(ref, value, operation, actor=actor, expected=expected, fits=fits)
+            return self._replace(ref, pick, operation, actor=actor, expected=expected)
         except (NotFound, Conflict, InvalidArgument):
             self._operations.forget(operation)
             raise
 
-    def _update(
-        self,
-        ref: SecretRef,
-        value: SecretValue,
-        operation: Operation,
-        *,
-        actor: str,
-        expected: str | None,
-        fits: Fits | None,
+    def _replace(
+        self, ref: SecretRef, pick: Pick, operation: Operation, *, actor: str, expected: str | None
     ) -> SecretMetadata:
         path = self._kv.paths.secret(ref)
         for _ in range(_ATTEMPTS):
             current = self._existing(ref, path)
-            if current.operation == operation.path:
-                return self._finished(operation, current.metadata(ref))
             before = current.metadata(ref)
+            if current.operation == operation.path:
+                return self._finished(operation, before)
             if expected is not None and expected != before.version:
                 raise Conflict(f"secret {ref} is at another version than expected: look at it again")
-            if fits is not None:
-                fits(before.type)
+            value = pick(before)
+            if value is None:
+                return self._finished(operation, before)
             self._operations.settle(current, ref)
             meta = next_meta(
                 current, at=before.created_at, size=len(value), actor=actor, operation=operation.path
@@ -251,6 +260,11 @@ def _check(ref: SecretRef, value: SecretValue, actor: str) -> None:
     storage_name(ref)
     if len(value) > MAX_VALUE:
         raise TooLarge(f"the value of secret {ref} has {len(value)} bytes, over the limit of {MAX_VALUE}")
+    check_actor(actor)
+
+
+def check_actor(actor: str) -> None:
+    """Raise ``InvalidArgument`` unless it can be written down."""
     if not actor.isprintable():
         raise InvalidArgument("actor is not valid: printable characters only")
 
