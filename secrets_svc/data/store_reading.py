@@ -63,7 +63,6 @@ class StoreReading:
         self._calls = SharedFreshCalls(self._resolve_in_thread)
         self._version_calls = SharedFreshCalls(self._resolve_versions_in_thread)
         self._remembered: OrderedDict[SecretRef, tuple[float, Resolved | None]] = OrderedDict()
-        self._asking: dict[SecretRef, tuple[float, asyncio.Task[Found]]] = {}
         self._pool = None if options.inline else ThreadPoolExecutor(options.threads, f"read-{store}")
 
     @property
@@ -98,13 +97,12 @@ class StoreReading:
             return await self._resolve_fresh(refs)
         now = self._clock()
         known = {ref: self._remembered[ref][1] for ref in refs if self._is_recent(ref, now)}
-        asked = {ref: self._asked(ref, now) for ref in refs if ref not in known}
-        unasked = [ref for ref, task in asked.items() if task is None]
-        asked |= dict.fromkeys(unasked, self._ask(unasked, now) if unasked else None)
-        for ref, task in asked.items():
-            assert task is not None
-            # One who gives up takes nothing from the others.
-            known[ref] = (await asyncio.shield(task)).get(ref)
+        missing = [ref for ref in refs if ref not in known]
+        if missing:
+            fresh = await self._resolve_fresh(missing)
+            for ref in missing:
+                known[ref] = fresh.get(ref)
+                self._remember(ref, now, known[ref])
         return {ref: resolved for ref, resolved in known.items() if resolved is not None}
 
     async def resolve_version(self, ref: SecretRef, version: str) -> Resolved | None:
@@ -147,26 +145,6 @@ class StoreReading:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._reader.close()
-
-    def _asked(self, ref: SecretRef, now: float) -> asyncio.Task[Found] | None:
-        """The call about ``ref`` that is under way, if it began lately enough."""
-        began, task = self._asking.get(ref, (0.0, None))
-        return task if task is not None and now - began <= self._options.max_staleness else None
-
-    def _ask(self, refs: Sequence[SecretRef], now: float) -> asyncio.Task[Found]:
-        task = asyncio.create_task(self._resolve_fresh(refs))
-        self._asking.update(dict.fromkeys(refs, (now, task)))
-
-        def done(task: asyncio.Task[Found]) -> None:
-            for ref in refs:
-                if self._asking.get(ref, (0.0, None))[1] is task:
-                    del self._asking[ref]
-            if not task.cancelled() and task.exception() is None:
-                for ref in refs:
-                    self._remember(ref, now, task.result().get(ref))
-
-        task.add_done_callback(done)
-        return task
 
     def _is_recent(self, ref: SecretRef, now: float) -> bool:
         entry = self._remembered.get(ref)
