@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -21,23 +22,30 @@ class SharedFreshCalls(Generic[K, V]):
 
     def __init__(self, call: Callable[[tuple[K, ...]], Awaitable[dict[K, V]]]) -> None:
         self._call = call
-        self._running: set[K] = set()
+        #: When its call began, and what it will answer.
+        self._running: dict[K, tuple[float, asyncio.Future[V | None]]] = {}
         self._owed: dict[K, asyncio.Future[V | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def get(self, keys: Iterable[K]) -> dict[K, V]:
+    async def get(self, keys: Iterable[K], *, max_age: float = 0.0) -> dict[K, V]:
         """The values of ``keys`` as of a moment after now; absent keys are left out.
 
         May be cancelled: calls under way go on for the others.
+
+        :param max_age: seconds; a call that began at most so long ago, and is under way, will do too.
         """
         loop = asyncio.get_running_loop()
+        oldest = loop.time() - max_age if max_age else math.inf
         waits: dict[K, asyncio.Future[V | None]] = {}
         startable: dict[K, asyncio.Future[V | None]] = {}
         for key in keys:
-            if key in self._running:
-                waits[key] = self._owed.setdefault(key, loop.create_future())
-            else:
+            running = self._running.get(key)
+            if running is None:
                 waits[key] = startable[key] = loop.create_future()
+            elif running[0] >= oldest:
+                waits[key] = running[1]
+            else:
+                waits[key] = self._owed.setdefault(key, loop.create_future())
         self._start(startable)
         if waits:
             await asyncio.wait(waits.values())
@@ -47,7 +55,8 @@ class SharedFreshCalls(Generic[K, V]):
     def _start(self, batch: dict[K, asyncio.Future[V | None]]) -> None:
         if not batch:
             return
-        self._running.update(batch)
+        began = asyncio.get_running_loop().time()
+        self._running.update({key: (began, future) for key, future in batch.items()})
         task = asyncio.create_task(self._run(batch))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -65,5 +74,6 @@ class SharedFreshCalls(Generic[K, V]):
             for key, future in batch.items():
                 future.set_result(found.get(key))
         finally:
-            self._running.difference_update(batch)
+            for key in batch:
+                del self._running[key]
             self._start({key: self._owed.pop(key) for key in batch if key in self._owed})

@@ -100,9 +100,7 @@ class StoreReading:
         missing = [ref for ref in refs if ref not in known]
         if missing:
             fresh = await self._resolve_fresh(missing)
-            for ref in missing:
-                known[ref] = fresh.get(ref)
-                self._remember(ref, now, known[ref])
+            known |= {ref: fresh.get(ref) for ref in missing}
         return {ref: resolved for ref, resolved in known.items() if resolved is not None}
 
     async def resolve_version(self, ref: SecretRef, version: str) -> Resolved | None:
@@ -150,20 +148,29 @@ class StoreReading:
         entry = self._remembered.get(ref)
         return entry is not None and now - entry[0] <= self._options.max_staleness
 
-    def _remember(self, ref: SecretRef, asked_at: float, resolved: Resolved | None) -> None:
-        self._remembered[ref] = (asked_at, resolved)
-        self._remembered.move_to_end(ref)
-        if len(self._remembered) > MAX_REMEMBERED:
+    def _remember(self, refs: Sequence[SecretRef], asked_at: float, found: Found) -> None:
+        if not self._options.max_staleness:
+            return
+        for ref in refs:
+            self._remembered[ref] = (asked_at, found.get(ref))
+            self._remembered.move_to_end(ref)
+        while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
     async def _resolve_fresh(self, refs: Sequence[SecretRef]) -> Found:
         if self._options.inline:
-            return self.resolve_now(refs)
+            asked_at = self._clock()
+            found = self.resolve_now(refs)
+            self._remember(refs, asked_at, found)
+            return found
         async with _deadline(self._options.deadline, self):
-            return await self._calls.get(refs)
+            return await self._calls.get(refs, max_age=self._options.max_staleness)
 
     async def _resolve_in_thread(self, refs: tuple[SecretRef, ...]) -> Found:
-        return await self._run(lambda: self._reader.resolve(refs))
+        asked_at = self._clock()
+        found = await self._run(lambda: self._reader.resolve(refs))
+        self._remember(refs, asked_at, found)
+        return found
 
     async def _resolve_versions_in_thread(
         self, keys: tuple[tuple[SecretRef, str], ...]

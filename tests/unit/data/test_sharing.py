@@ -98,6 +98,58 @@ def test_no_answer_is_older_than_its_question(
     virtual_time.run(program())
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    age=st.sampled_from([0.25, 1.0, 4.0]),
+    durations=st.lists(st.sampled_from([0.0, 0.25, 1.0, 3.0]), min_size=1, max_size=6),
+    writes=st.lists(st.tuples(TIMES, st.sampled_from(KEYS)), max_size=30),
+    arrivals=st.lists(st.tuples(TIMES, SOME_KEYS), min_size=1, max_size=30),
+)
+def test_no_answer_is_older_than_was_allowed(
+    age: float,
+    durations: list[float],
+    writes: list[tuple[float, str]],
+    arrivals: list[tuple[float, list[str]]],
+) -> None:
+    store = SlowStore(durations)
+
+    async def write(at: float, key: str) -> None:
+        await asyncio.sleep(at)
+        store.versions[key] += 1
+
+    async def ask(calls: SharedFreshCalls[str, int], at: float, keys: list[str]) -> None:
+        await asyncio.sleep(at)
+        answer = await calls.get(keys, max_age=age)
+        for key in keys:
+            known = sum(1 for when, written in writes if written == key and when < at - age)
+            assert answer.get(key, 0) >= known
+
+    async def program() -> None:
+        calls: SharedFreshCalls[str, int] = SharedFreshCalls(store.call)
+        tasks = [write(*each) for each in writes] + [ask(calls, *each) for each in arrivals]
+        await asyncio.wait_for(asyncio.gather(*tasks), 1000)
+
+    virtual_time.run(program())
+
+
+def test_who_may_be_told_something_older_shares_the_call_under_way() -> None:
+    """While that is young enough; after that the next one is owed as ever."""
+    store = SlowStore([3.0])
+
+    async def program() -> None:
+        calls: SharedFreshCalls[str, int] = SharedFreshCalls(store.call)
+
+        async def ask(at: float) -> float:
+            await asyncio.sleep(at)
+            await calls.get(["a"], max_age=1.0)
+            return asyncio.get_running_loop().time()
+
+        assert await asyncio.gather(*map(ask, (0.0, 0.5, 1.0, 1.5))) == [3.0, 3.0, 3.0, 6.0]
+
+    virtual_time.run(program())
+    assert store.calls == [("a",), ("a",)]
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     latency=st.sampled_from([0.5, 1.0, 2.0]),
