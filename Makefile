@@ -66,7 +66,7 @@ e2e: $(VENV)/.dev ## The whole service, as people use it
 	@echo "== end to end"; $(BIN)/pytest -q -n $(WORKERS) tests/e2e
 
 bench: $(VENV)/.dev ## Measure; prints the tables of docs/benchmarks.md
-	@$(BIN)/python tests/bench/run.py
+	@PYTHONPATH=tests/support $(BIN)/python tests/bench/run.py
 
 kube-build: $(VENV)/.users ## Build a real Kubernetes for tests, once: eight minutes or more
 	@$(KIT) build

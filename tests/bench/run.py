@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -17,12 +16,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bulkheads import bulkheads
+from measuring import CONNECTIONS, REQUESTS, load, median
 from pods import review
-from servers import HERE, Measured, floor, ours
+from servers import Measured, floor, ours
 
 ROUNDS = 7
-REQUESTS = 4000
-CONNECTIONS = 16
 STORED = 100_000
 
 
@@ -33,6 +32,7 @@ def main() -> None:
         "sizes": sizes,
         "start": start_up,
         "stored": stored,
+        "bulkheads": bulkheads,
     }
     for name in sys.argv[1:] or chapters:
         chapters[name]()
@@ -161,32 +161,11 @@ def create(service: Measured, count: int) -> None:
         service.cli("create", f"secret-{number}", "-p", "shop", "-d", "production", stdin=b"value")
 
 
-def load(server: Measured, body: bytes, *, requests: int = REQUESTS) -> tuple[float, float]:
-    """CPU µs per request, and p99 µs."""
-    before = server.cpu_seconds()
-    command = [
-        sys.executable,
-        str(HERE / "load.py"),
-        server.url,
-        str(server.ca),
-        str(CONNECTIONS),
-        str(requests),
-    ]
-    done = subprocess.run(command, input=body, capture_output=True, check=True)
-    figures = json.loads(done.stdout)
-    return (server.cpu_seconds() - before) / figures["requests"] * 1e6, figures["p99"]
-
-
 def wall(command: Sequence[str], environment: dict[str, str]) -> float:
     """Seconds that ``command`` takes."""
     begun = time.perf_counter()
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - begun
-
-
-def median(figures: object) -> float:
-    """Of any iterable of numbers."""
-    return statistics.median(figures)  # type: ignore[call-overload,no-any-return]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import with_free_ports
+
 HERE = Path(__file__).parent
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -54,13 +56,13 @@ class Measured:
 
 
 @contextlib.contextmanager
-def ours() -> Iterator[Measured]:
-    """``secret serve all`` in a state folder of its own."""
+def ours(more: str = "") -> Iterator[Measured]:
+    """``secret serve all`` in a state folder of its own; ``more`` are settings beside those of sockets."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         home = Path(folder)
         environment = {"HOME": folder, "PATH": os.environ["PATH"], "SECRET_CONFIG": str(home / "config.toml")}
         settings = home / "settings.toml"
-        settings.write_text('[server]\nlisten = "127.0.0.1:0"\n[injector]\nlisten = "127.0.0.1:0"\n')
+        settings.write_text(with_free_ports(more))
         state = home / "state"
         command = ["-m", "cli.main", "serve", "all", "--settings", str(settings), "--state", str(state)]
         with _started(command, environment, "ready", stderr=True) as (process, lines):
