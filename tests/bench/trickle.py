@@ -33,8 +33,7 @@ class Trickle:
     async def send(self) -> None:
         """One pod."""
         self.waiting += 1
-        opened = self._free.pop() if self._free else await self._open()
-        reader, writer = opened
+        reader, writer = opened = await self._connection()
         writer.write(self._request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
@@ -43,7 +42,12 @@ class Trickle:
         self._free.append(opened)
         self.waiting -= 1
 
-    async def _open(self) -> Opened:
+    async def _connection(self) -> Opened:
+        while self._free:
+            opened = self._free.pop()
+            if not opened[0].at_eof():  # it was idle for so long that the server ended it
+                return opened
+            opened[1].close()
         return await asyncio.open_connection(self._host, self._port, ssl=self._trust)
 
 

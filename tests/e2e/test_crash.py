@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
@@ -16,6 +15,7 @@ from http.client import HTTPException
 
 import pytest
 from harness import Reply, Server, value_in
+from whole_values import number_in, value_of
 
 Launch = Callable[..., Server]
 
@@ -25,21 +25,6 @@ NAMES_EACH = 6
 KILLS = 9
 #: Seconds for all of it, so that a server that stays away ends the test.
 PATIENCE = 90.0
-
-
-def value_of(name: str, number: int) -> bytes:
-    """A value that shows whether it is whole: sizes go from a few bytes to several pages of the database."""
-    filler = hashlib.sha256(f"{name} {number}".encode()).digest() * (1 + (number * 7919) % 700)
-    start = f"{name} {number} ".encode()
-    return start + hashlib.sha256(start + filler).hexdigest().encode() + b" " + filler
-
-
-def number_in(name: str, value: bytes) -> int:
-    """Which write of ``name`` this is the value of, whole."""
-    found, number, _, _ = value.split(b" ", 3)
-    assert found.decode() == name
-    assert value == value_of(name, int(number)), f"{name} is half there"
-    return int(number)
 
 
 @dataclass
