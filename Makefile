@@ -11,7 +11,7 @@ KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubern
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods bench-kube reliability
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods bench-kube reliability soak
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ test-aws: $(VENV)/.dev ## The contract suite in a real AWS account, if there are
 
 e2e: $(VENV)/.dev ## The whole service, as people use it
 	@echo "== end to end"; $(BIN)/pytest -q -n $(WORKERS) tests/e2e
+
+soak: $(VENV)/.dev ## Ten minutes of mixed faults; two writers race for a thousand rounds in every store
+	@SOAK_SECONDS=600 SOAK_ROUNDS=1000 $(BIN)/pytest -q -s tests/e2e/test_soak.py tests/e2e/test_two_writers.py tests/kube/test_two_writers.py
 
 bench: $(VENV)/.dev ## Measure; prints the tables of docs/benchmarks.md
 	@PYTHONPATH=tests/support $(BIN)/python tests/bench/run.py

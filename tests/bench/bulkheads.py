@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,9 @@ from measuring import latencies, median
 from servers import HERE, Measured, ours
 from two_stores import SPARED, STRICKEN, two_stores
 
-PAIRS = 14
+#: By name.
+Figures = dict[str, Any]
+ROUNDS = 15
 REQUESTS = 1500
 CONNECTIONS = 4
 #: Pods that need the store that may hang, each second: few, lest they load the machine while it is well.
@@ -26,8 +30,8 @@ BESIDE = 5
 
 
 def bulkheads() -> None:
-    """Admissions that need the one store while the other is well, and while it hangs, in turns."""
-    pairs: list[dict[bool, dict[str, Any]]] = []
+    """Admissions that need the one store: while the other is well, hangs, and is well again, in turns."""
+    rounds: list[tuple[Figures, Figures, Figures]] = []
     refused = 0
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
@@ -38,42 +42,58 @@ def bulkheads() -> None:
         for project in (SPARED, STRICKEN):
             service.cli("create", "db", "-p", project, "-d", "production", stdin=b"value")
         run(service)
-        for number in range(PAIRS):
-            pair: dict[bool, dict[str, Any]] = {}
-            for hangs in (False, True) if number % 2 else (True, False):
-                others.until_well()
-                pair[hangs] = run_while_hanging(service, proxy, others) if hangs else run(service)
+        others.until_well()
+        before = run(service)
+        for _ in range(ROUNDS):
+            hanging = run_while_hanging(service, proxy, others)
             refused += others.refused
-            pairs.append(pair)
-    show(pairs, refused)
+            others.until_well()
+            after = run(service)
+            rounds.append((before, hanging, after))
+            before = after
+    show(rounds, refused)
 
 
-def run_while_hanging(service: Measured, proxy: FaultProxy, others: Others) -> dict[str, Any]:
+def run_while_hanging(service: Measured, proxy: FaultProxy, others: Others) -> Figures:
     """From the moment at which pods of the other store wait."""
     with proxy.failing("black hole"):
         others.until_hanging()
         return run(service)
 
 
-def show(pairs: list[dict[bool, dict[str, Any]]], refused: int) -> None:
+def show(rounds: list[tuple[Figures, Figures, Figures]], refused: int) -> None:
     """The table."""
     print(
         f"### Bulkheads: of two `vault` stores one hangs; pods that need the other, {CONNECTIONS} at once\n"
     )
-    print("| | other store well: µs | other store hangs: µs | ratio | its quartiles |")
-    print("|---|---|---|---|---|")
+    print("| | other store well: µs | other store hangs: µs | ratio | its quartiles | noise |")
+    print("|---|---|---|---|---|---|")
     for figure in ("p50", "p99"):
-        well, sick = (median(pair[hangs][figure] for pair in pairs) for hangs in (False, True))
-        ratios = sorted(pair[True][figure] / pair[False][figure] for pair in pairs)
-        low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
-        print(f"| {figure} | {well:.0f} | {sick:.0f} | {median(ratios):.2f} | {low:.2f} to {high:.2f} |")
+        well = median(after[figure] for _, _, after in rounds)
+        sick = median(hanging[figure] for _, hanging, _ in rounds)
+        ratios = [
+            hanging[figure] / math.sqrt(before[figure] * after[figure]) for before, hanging, after in rounds
+        ]
+        noise = [after[figure] / before[figure] for before, _, after in rounds]
+        print(
+            f"| {figure} | {well:.0f} | {sick:.0f} | {median(ratios):.2f} | {quartiles(ratios)} "
+            f"| {quartiles(noise)} |"
+        )
     print(
-        f"\nMedians of {PAIRS} pairs of runs of {REQUESTS:,} pods, in turns; the ratio is that of a pair."
-        f"\nBeside them {BESIDE} pods a second need the store that hangs: {refused:,} of them were refused.\n"
+        f"\nMedians of {ROUNDS} rounds, in each of which {REQUESTS:,} pods come while the other store hangs,\n"
+        "between two runs in which it is well: the ratio is to the mean of these, noise that of the one to\n"
+        f"the other, its quartiles. Beside them {BESIDE} pods a second need the store that hangs: {refused:,}\n"
+        "of them were refused.\n"
     )
 
 
-def run(service: Measured) -> dict[str, Any]:
+def quartiles(ratios: list[float]) -> str:
+    """The middle half."""
+    low, _, high = statistics.quantiles(ratios, n=4)
+    return f"{low:.2f} to {high:.2f}"
+
+
+def run(service: Measured) -> Figures:
     """Latencies of pods of the store that stays well."""
     return latencies(service, asking(SPARED), requests=REQUESTS, connections=CONNECTIONS)
 

@@ -38,7 +38,7 @@ class FaultProxy:
         self.calls = 0
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
-        self._stopping = False
+        self._ended = threading.Event()
         self._open: set[socket.socket] = set()
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
@@ -48,12 +48,13 @@ class FaultProxy:
 
     def close(self) -> None:
         """Listen no more."""
-        self._stopping = True
+        self._ended.set()
         self._listener.close()
 
     @contextlib.contextmanager
     def failing(self, fault: str) -> Iterator[None]:
         """With that fault on, for all calls."""
+        self._ended.clear()
         self.fault = fault
         if fault == "refused connection":
             self._shut()
@@ -67,6 +68,7 @@ class FaultProxy:
                 self._accepting = threading.Thread(target=self._accept, daemon=True)
                 self._accepting.start()
             self.fault = None
+            self._ended.set()
 
     def _shut(self) -> None:
         # A thread that waits in accept keeps the port listening until it is woken.
@@ -113,8 +115,7 @@ class FaultProxy:
             connection.sendall(self._ask(request))
             return True
         if fault == "black hole":
-            while self.fault == fault and not self._stopping:
-                time.sleep(0.05)
+            self._ended.wait()
             return False
         if fault == "3 s latency":
             time.sleep(3)

@@ -231,6 +231,10 @@ class Server:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def open_files(self) -> int:
+        """Descriptors that the server has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def cli(
         self,
         *arguments: str,
