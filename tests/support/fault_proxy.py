@@ -129,6 +129,8 @@ class FaultProxy:
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             return False
+        if fault not in ANSWERS:  # one of connecting: this connection was open before
+            return False
         connection.sendall(ANSWERS[fault])
         return True
 
