@@ -7,11 +7,12 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 # Processes that tests are spread over: they wait for servers as much as they compute.
 WORKERS ?= 3
-KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubernetes test_faults.py test_kit.py)
+KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubernetes test_faults.py test_kit.py \
+               test_killed_writers.py test_two_writers.py)
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods bench-kube reliability soak
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods lane-of-parts lane-of-the-whole bench-kube reliability soak
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +38,16 @@ dev: $(VENV)/.dev ## Make .venv with the command .venv/bin/secret and all tools
 
 test: check ## Format, lint, types, imports, then all tests (what CI runs)
 
+# Then two lanes at once, each one thing after the other: tests wait for servers as much as they compute.
 check: $(VENV)/.dev
-	@$(MAKE) --no-print-directory lint types imports lock-check unit contract e2e kube
+	@$(MAKE) --no-print-directory lint types imports lock-check kube-build
+	@$(MAKE) --no-print-directory --jobs 2 lane-of-parts lane-of-the-whole
+
+lane-of-parts:
+	@MAKEFLAGS= $(MAKE) --no-print-directory unit contract kube-stores
+
+lane-of-the-whole:
+	@MAKEFLAGS= $(MAKE) --no-print-directory kube-pods e2e
 
 format: $(VENV)/.dev ## Rewrite the code's layout
 	@$(BIN)/ruff format

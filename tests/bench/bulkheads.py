@@ -81,8 +81,8 @@ def show(rounds: list[tuple[Figures, Figures, Figures]], refused: int) -> None:
         )
     print(
         f"\nMedians of {ROUNDS} rounds, in each of which {REQUESTS:,} pods come while the other store\n"
-        "hangs, between two runs in which it is well: the ratio is to the mean of these, noise that of the one\n"
-        f"to the other, its quartiles. Beside them {BESIDE} pods a second need the store that hangs:\n"
+        "hangs, between two runs in which it is well: the ratio is to the mean of these, noise that of the\n"
+        f"one to the other, its quartiles. Beside them {BESIDE} pods a second need the store that hangs:\n"
         f"{refused:,} of them were refused.\n"
     )
 
