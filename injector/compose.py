@@ -10,6 +10,7 @@ from pathlib import Path
 from injector.delivery.memory import InMemoryStaging
 from injector.delivery.staging import Staging
 from injector.handler import AdmissionHandler
+from injector.last_known import LastKnownGood
 from injector.proofs import Creator, Engine, NamespaceLabels, NamespaceMap, NamespaceTemplate
 from injector.requests import Claim
 from injector.server import InjectorRoutes
@@ -17,6 +18,7 @@ from injector.trust import Namespaces, Proof
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import Scope
+from secrets_svc.data.reading import ScopedReading
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
 from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, Settings
@@ -62,6 +64,7 @@ def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metr
             proofs=[*_namespace_map(settings), *where.proofs],
             audit=audit,
             deadline=wanted.deadline,
+            last_known=_last_known(wanted.last_known_good, reading, where.staging),
         )
         metrics.watch_stores("reader", reading.states)
         routes = InjectorRoutes(
@@ -72,6 +75,10 @@ def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metr
             certified_only=wanted.client_ca is not None,
         )
         return Injector(routes, undo.pop_all().close)
+
+
+def _last_known(seconds: float, reading: ScopedReading, staging: Staging) -> LastKnownGood | None:
+    return LastKnownGood(max_age=seconds, reading=reading, staging=staging) if seconds else None
 
 
 def _namespace_map(settings: Settings) -> list[Proof]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from injector.delivery.staging import Staged, Staging, rehearse
 from injector.dialects import ours
+from injector.last_known import LastKnownGood, LookedUp
 from injector.layout import Layout, lay_out, refuse_stray_references
-from injector.outcomes import Outcome, StagedNames, outcome_of
+from injector.outcomes import ALL_FRESH, Outcome, StagedNames, outcome_of
 from injector.patch import build_patch
 from injector.refusals import STATUS_BY_CODE, Refused, absence_of, refuse_pod, refuse_secrets
 from injector.requests import PodRequests, SecretRequest
@@ -29,7 +30,7 @@ from injector.review import (
     pod_of,
 )
 from injector.trust import Labels, Proof, Unconfirmed, confirm_scope, prove_scope
-from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
+from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink, rfc3339
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import (
     Changed,
@@ -42,6 +43,7 @@ from secrets_svc.core.errors import (
 )
 from secrets_svc.core.ports import Resolved
 from secrets_svc.core.scope import Scope
+from secrets_svc.core.secret import Selector
 from secrets_svc.data.reading import Hits, Moment, ScopedReading
 
 log = logging.getLogger(__name__)
@@ -85,7 +87,7 @@ class AdmissionHandler:
 
     :param reading: looks names up. :param staging: puts values beside pods.
     :param proofs: the ones that the operator switched on. :param audit: one event a decision.
-    :param deadline: seconds for one admission.
+    :param deadline: seconds for one admission. :param last_known: for when stores fail; off without it.
     """
 
     def __init__(
@@ -96,12 +98,14 @@ class AdmissionHandler:
         proofs: Sequence[Proof],
         audit: AuditSink,
         deadline: float,
+        last_known: LastKnownGood | None = None,
     ) -> None:
         self._reading = reading
         self._staging = staging
         self._proofs = tuple(proofs)
         self._audit = audit
         self._deadline = deadline
+        self._last_known = last_known
         self._outcomes: WeightedCache[tuple[PodRequests, StagedNames], Outcome]
         self._outcomes = WeightedCache(MAX_OUTCOMES)
 
@@ -180,7 +184,7 @@ class AdmissionHandler:
             if admission is None:
                 decision = _allow(request)
             else:
-                decision = self._let_in(admission, await self._find(admission, due))
+                decision = self._let_in(admission, *await self._find(admission, due))
         except Exception as error:
             decision = _refuse(request, error)
         self._record([decision])
@@ -197,15 +201,15 @@ class AdmissionHandler:
                 f"no answer within {self._deadline:g} s about what the namespace stands for"
             ) from None
 
-    async def _find(self, admission: Admission, due: float) -> StagedNames:
-        """Resolve and stage, again where something is written meanwhile."""
+    async def _find(self, admission: Admission, due: float) -> tuple[StagedNames, Mapping[Selector, float]]:
+        """Resolve and stage, again where something is written meanwhile; see :class:`LookedUp`."""
         try:
             async with asyncio.timeout_at(due):
                 for _ in range(_ATTEMPTS):
-                    hits = await self._reading.resolve(admission.scope, admission.requests.selectors)
+                    hits, as_of = await self._look_up(admission)
                     self._refuse_missing(admission, hits)
                     try:
-                        return await self._stage_all(admission, hits)
+                        return await self._stage_all(admission, hits), as_of
                     except (Changed, NotFound):  # written or deleted since: look again
                         continue
         except TimeoutError:
@@ -214,6 +218,12 @@ class AdmissionHandler:
         except SecretsError as error:
             raise self._refused(error, admission) from error
         raise self._refused(Unavailable("it was written over and over while being read"), admission)
+
+    async def _look_up(self, admission: Admission) -> LookedUp:
+        scope, selectors = admission.scope, admission.requests.selectors
+        if self._last_known is None or admission.request.dry_run:
+            return LookedUp(await self._reading.resolve(scope, selectors), ALL_FRESH)
+        return await self._last_known.resolve(admission.request.namespace, scope, selectors)
 
     async def _stage_all(self, admission: Admission, hits: Hits) -> StagedNames:
         namespace, dry_run = admission.request.namespace, admission.request.dry_run
@@ -228,13 +238,10 @@ class AdmissionHandler:
 
         return tuple(await asyncio.gather(*map(stage, hits)))
 
-    def _let_in(self, admission: Admission, staged: StagedNames) -> Decision:
-        key = (admission.requests, staged)
-        outcome = self._outcomes.get(key)
-        if outcome is None:
-            outcome = outcome_of(*key, self._reading.store_of)
-            if not admission.request.dry_run:  # whose names are made for it alone
-                self._outcomes.put(key, outcome, OUTCOME_WEIGHT + len(admission.requests))
+    def _let_in(
+        self, admission: Admission, staged: StagedNames, as_of: Mapping[Selector, float] = ALL_FRESH
+    ) -> Decision:
+        outcome = self._outcome(admission, staged, as_of)
         if outcome.unfit is not None:
             unfit, error = outcome.unfit
             raise self._refused(error, admission, [unfit])
@@ -244,7 +251,20 @@ class AdmissionHandler:
             answer = encode_patched(request.uid, patch, outcome.warnings)
         else:
             answer = encode_allowed(request.uid, outcome.warnings)
-        return Decision(request.uid, answer, _event(request, "ok", outcome.audit))
+        event = _event(request, "ok", outcome.audit)
+        if as_of:
+            event.detail["as_of"] = {each.name: rfc3339(at) for each, at in as_of.items()}
+        return Decision(request.uid, answer, event)
+
+    def _outcome(self, admission: Admission, staged: StagedNames, as_of: Mapping[Selector, float]) -> Outcome:
+        key = (admission.requests, staged)
+        known = self._outcomes.get(key) if not as_of else None
+        if known is not None:
+            return known
+        made = outcome_of(*key, self._reading.store_of, as_of)
+        if not (as_of or admission.request.dry_run):  # what is made for one alone
+            self._outcomes.put(key, made, OUTCOME_WEIGHT + len(admission.requests))
+        return made
 
     def _refuse_missing(self, admission: Admission, hits: Hits) -> None:
         if all(hits):

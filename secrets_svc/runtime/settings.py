@@ -277,6 +277,14 @@ class InjectorSettings(Group):
         description="Seconds for which an answer of the store may serve again. 0: every admission is decided "
         "on a call that began after it arrived.",
     )
+    last_known_good: float = Field(
+        0.0,
+        ge=0,
+        le=86400,
+        description="Seconds for which, while a store fails, a pod may be let in with the version that was "
+        "looked up last, if it is staged in its namespace already. 0: such a pod is refused. Not for stores "
+        "that answer inline.",
+    )
     namespaces: dict[Label, NamespaceSettings] = Field(
         default_factory=dict,
         description='Proof by namespace map, e.g. {"shop-production" = {project = "shop", domain = '

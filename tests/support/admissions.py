@@ -13,6 +13,7 @@ import jsonpatch
 
 from injector.delivery.memory import InMemoryStaging
 from injector.handler import AdmissionHandler
+from injector.last_known import LastKnownGood
 from injector.proofs import NamespaceMap
 from injector.requests import Claim
 from secrets_svc.core.audit import AuditEvent, AuditSink
@@ -95,18 +96,27 @@ class AuditList(list[AuditEvent], AuditSink):
 class Kit:
     """A handler with everything around it in reach."""
 
-    def __init__(self, *, inline: bool = True, deadline: float = 5.0) -> None:
+    def __init__(self, *, inline: bool = True, deadline: float = 5.0, last_known_good: float = 0.0) -> None:
         self.reader = RecordingReader()
         self.audit = AuditList()
         self.staging = InMemoryStaging(keep_values=True)
         options = ReadingOptions(inline=inline, deadline=deadline * 0.8)
         self.reading = ScopedReading.of(StoreReading(store="local", reader=self.reader, options=options))
+        self.now = 1000.0
+        last_known = LastKnownGood(
+            max_age=last_known_good,
+            reading=self.reading,
+            staging=self.staging,
+            clock=lambda: self.now,
+            wall=lambda: self.now,
+        )
         self.handler = AdmissionHandler(
             reading=self.reading,
             staging=self.staging,
             proofs=[NamespaceMap("flyte", {NAMESPACE: Claim("shop", "production")})],
             audit=self.audit,
             deadline=deadline,
+            last_known=last_known if last_known_good else None,
         )
 
     def send(self, body: bytes) -> dict[str, Any]:
