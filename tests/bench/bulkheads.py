@@ -22,7 +22,7 @@ from two_stores import SPARED, STRICKEN, two_stores
 
 #: By name.
 Figures = dict[str, Any]
-ROUNDS = 15
+ROUNDS = 12
 REQUESTS = 1500
 CONNECTIONS = 4
 #: Pods that need the store that may hang, each second: few, lest they load the machine while it is well.

@@ -18,6 +18,9 @@ VENDOR = "sesame-of-the-vendor"
 _PAGE = f"<html><body>{VENDOR}</body></html>".encode()
 _JSON = b'{"errors": ["%b"], "message": "%b"}' % (VENDOR.encode(), VENDOR.encode())
 
+#: Faults that are over before a call is made.
+_OF_CONNECTIONS = {"refused connection", "TLS of the wrong CA"}
+
 
 class FaultProxy:
     """Passes calls on to ``upstream``, but for the fault that is on.
@@ -58,7 +61,7 @@ class FaultProxy:
         self.fault = fault
         if fault == "refused connection":
             self._shut()
-        if fault in {"refused connection", "TLS of the wrong CA"}:  # which open connections don't notice
+        if fault in _OF_CONNECTIONS:  # which open ones don't notice
             self._hang_up()
         try:
             yield
@@ -114,6 +117,8 @@ class FaultProxy:
         if fault is None:
             connection.sendall(self._ask(request))
             return True
+        if fault in _OF_CONNECTIONS:  # it came on one that was open before
+            return False
         if fault == "black hole":
             self._ended.wait()
             return False

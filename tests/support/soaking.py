@@ -33,6 +33,9 @@ PASSING = {"unavailable", "throttled", "deadline_exceeded"}
 WORKERS_EACH = 2
 #: Seconds between two calls of a worker.
 PACE = 0.04
+#: Updates among the calls, and a third as many deletes and creates. Each version costs some kilobytes of caches,
+#: which are bounded, but by more than a soak can fill.
+WRITES = 0.02
 
 _SETTINGS = """
 [stores.vault]
@@ -141,9 +144,9 @@ class Worker(threading.Thread):
 
     def _turn(self) -> None:
         what = self._chance.random()
-        if what < 0.10:
+        if what < WRITES:
             self._version = str(self._api("PUT", f"/{self._secret}", value=True)["version"])
-        elif what < 0.13:
+        elif what < 1.3 * WRITES:
             self._api("DELETE", f"/{self._secret}")
             self._create()
         elif what < 0.30:
