@@ -33,8 +33,8 @@ PASSING = {"unavailable", "throttled", "deadline_exceeded"}
 WORKERS_EACH = 2
 #: Seconds between two calls of a worker.
 PACE = 0.04
-#: Updates among the calls, and a third as many deletes and creates. Each version costs some kilobytes of caches,
-#: which are bounded, but by more than a soak can fill.
+#: Updates among the calls, and a third as many deletes and creates. Each version takes some kilobytes of
+#: caches, which are bounded, but by more than a soak can fill.
 WRITES = 0.02
 
 _SETTINGS = """
