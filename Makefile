@@ -8,7 +8,7 @@ SELF   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-
 # Processes that tests are spread over: they wait for servers as much as they compute.
 WORKERS ?= 3
 KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubernetes test_faults.py test_kit.py \
-               test_killed_writers.py test_two_writers.py)
+               test_killed_writers.py test_two_writers.py test_vault_login.py)
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help

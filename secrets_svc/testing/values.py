@@ -56,6 +56,21 @@ class ValueContract:
 
         eventually(harness, exact)
 
+    @pytest.mark.parametrize("less", [1, 0])
+    def test_text_is_measured_in_bytes(self, harness: BackendHarness, less: int) -> None:
+        """Of UTF-8: a text of fewer characters may be the largest, and one of them more is too much."""
+        ref, writer, reader = some_ref(), harness.writer(), harness.reader()
+        size = harness.capabilities.max_value - less
+        text = "é" * (size // 2) + "x" * (size % 2)
+        create(writer, ref, text.encode())
+
+        def exact() -> None:
+            assert read(reader, ref) == text.encode()
+
+        eventually(harness, exact)
+        with pytest.raises(TooLarge):
+            create(writer, some_ref("over"), (text + "é").encode())
+
     def test_one_byte_over_is_too_large(self, harness: BackendHarness) -> None:
         """At create and at update, and nothing is written."""
         ref, writer = some_ref(), harness.writer()

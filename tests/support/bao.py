@@ -20,11 +20,14 @@ ROOT = "root-of-these-tests"
 class Bao:
     """A server: in memory, unsealed, or with ``folder`` on disk, sealed at each start until :meth:`unseal`.
 
-    :ivar address: where it listens, the same after a restart. :ivar token: of its root.
+    :param tls: PEM files of a certificate and its key: in memory, it listens with TLS too.
+    :ivar address: where it listens, the same after a restart. :ivar tls_address: with TLS, if it does.
+    :ivar token: of its root.
     """
 
-    def __init__(self, folder: Path, *, on_disk: bool = False) -> None:
+    def __init__(self, folder: Path, *, on_disk: bool = False, tls: tuple[Path, Path] | None = None) -> None:
         self._folder = folder
+        self._tls = tls
         self._on_disk = on_disk
         self._key = ""
         self.token = ROOT
@@ -33,6 +36,7 @@ class Bao:
             other.bind(("127.0.0.1", 0))
             self.port, self._cluster_port = one.getsockname()[1], other.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
+        self.tls_address = f"https://127.0.0.1:{self._cluster_port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -54,6 +58,14 @@ class Bao:
         """Start it; it listens when this returns."""
         options = ["-dev", f"-dev-root-token-id={ROOT}", "-dev-no-store-token"]
         options.append(f"-dev-listen-address=127.0.0.1:{self.port}")
+        if self._tls is not None:
+            config = self._folder / "tls.hcl"
+            certificate, key = self._tls
+            config.write_text(
+                f'listener "tcp" {{ address = "127.0.0.1:{self._cluster_port}"\n'
+                f'tls_cert_file = "{certificate}"\ntls_key_file = "{key}" }}\n'
+            )
+            options.append(f"-config={config}")
         if self._on_disk:
             config = self._folder / "bao.hcl"
             config.write_text(

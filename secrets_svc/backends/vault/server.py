@@ -30,8 +30,10 @@ from secrets_svc.core.errors import (
 MAX_ANSWER = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
 _SEALED = 503
-#: What the server says of an engine that isn't there, of a write that came too late, and of a full quota.
+#: What the server says of an engine that isn't there, of a call that it doesn't have, of a write that came too
+#: late, and of a full quota.
 _NO_ENGINE = "no handler for route"
+_NO_SUBKEYS = "unsupported path"
 _CHANGED = "check-and-set parameter did not match"
 _FULL = "quota"
 # At debug level it would log the paths of secrets.
@@ -184,6 +186,10 @@ def refusal(answer: Answer, what: str) -> SecretsError:
     status, said = answer.status, answer.said
     if status == 404 and _NO_ENGINE in said:
         return Unavailable(f"can't {what}: the vault server has no engine mounted there")
+    if status == 404 and _NO_SUBKEYS in said:
+        return Unavailable(
+            f"can't {what}: the vault server shows no names without values; that takes Vault 1.10 or OpenBao"
+        )
     if status == 403:
         return Unavailable(f"can't {what}: the token's policies don't allow it, or it is no longer taken")
     if status == 429 and _FULL not in said:

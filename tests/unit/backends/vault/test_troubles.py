@@ -183,6 +183,7 @@ ANSWERS: dict[str, tuple[bytes, type[SecretsError]]] = {
     "a quota": (http(429, {"errors": [f"quota {SAID}"]}), QuotaExceeded),
     "too large": (http(413, ERROR), TooLarge),
     "403": (http(403, ERROR), Unavailable),
+    "404 of an old engine": (http(404, {"errors": [f"unsupported path {SAID}"]}), Unavailable),
     "404 with a reason": (http(404, {"errors": ["no handler for route x"]}), Unavailable),
 }
 
