@@ -30,8 +30,8 @@ from secrets_svc.core.errors import (
 MAX_ANSWER = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
 _SEALED = 503
-#: What the server says of an engine that isn't there, of a call that it doesn't have, of a write that came too
-#: late, and of a full quota.
+#: What the server says of an engine that isn't there, of a call it doesn't have, of a write that came
+#: too late, and of a full quota.
 _NO_ENGINE = "no handler for route"
 _NO_SUBKEYS = "unsupported path"
 _CHANGED = "check-and-set parameter did not match"
