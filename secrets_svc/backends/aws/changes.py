@@ -14,20 +14,23 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from secrets_svc.backends.aws import names
 from secrets_svc.backends.aws.calls import Calls, Put
 from secrets_svc.backends.aws.held import Held
-from secrets_svc.backends.aws.notes import COMPARED, Note, is_pending, pending
+from secrets_svc.backends.aws.notes import COMPARED, Note, Refusals, is_pending, pending, refusals
 from secrets_svc.backends.aws.operations import KEPT, Earlier, earlier
 from secrets_svc.backends.aws.versions import Operation
-from secrets_svc.core.errors import Conflict
+from secrets_svc.core.errors import Conflict, SecretsError
 from secrets_svc.core.intents import used_for_another
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.core.value import SecretValue
 
 #: Labels that a secret can have (Secrets Manager quotas), less those of a new version, and AWSPREVIOUS.
 _ROOM = 20 - 3
+#: Labels of refusals that are kept.
+_MOST_REFUSALS = 3
 #: Tries while others write the same secret; seconds before the second one, and at most before another.
 ATTEMPTS = 12
 _PAUSE, _LONGEST_PAUSE = 0.02, 0.5
@@ -68,6 +71,7 @@ class Changes:
         put = self._calls.put(held.ref, value, version, labels)
         if put is Put.OTHER_VALUE:
             raise used_for_another()
+        self._readmit(held, note.operation)
         if put is Put.NOT_NOW or not self._calls.make_current(held.ref, version, instead_of=held.current):
             return None
         self._calls.unlabel(held.ref, version, labels[1])
@@ -88,9 +92,40 @@ class Changes:
         self._calls.unlabel(held.ref, version, labels[0])
         return held.with_version(version, labels[1])
 
-    def forget(self, ref: SecretRef, version: str, note: Note) -> None:
-        """Take off the note of a version that will not become current."""
-        self._calls.unlabel(ref, version, note.label())
+    def refuse(self, ref: SecretRef, version: str, note: Note) -> None:
+        """Remember of a version that it never was current, in less room than its own labels take.
+
+        If that fails, its pending label tells so for a while.
+        """
+        with suppress(SecretsError):
+            self._calls.unlabel(ref, version, note.label())
+            held = self._calls.look(ref)
+            if held is None or version == held.current:
+                return
+            known = sorted(_refusals(held))
+            last = known[-1] if known and not known[-1][0].is_full else None
+            number = known[-1][0].number + 1 if known else 1
+            made = (last[0] if last else Refusals(number, ())).having(note.operation)
+            if self._calls.label(ref, version, made.label()):
+                gone = [last] if last else known[: max(len(known) - _MOST_REFUSALS + 1, 0)]
+                for each, place in gone:
+                    self._calls.unlabel(ref, place, each.label())
+                self._calls.unlabel(ref, version, pending(note.operation))
+
+    def withdraw(self, ref: SecretRef, version: str, note: Note) -> None:
+        """Take off what a rollback that is refused put on the version that it was to."""
+        with suppress(SecretsError):
+            for label in (note.label(), pending(note.operation)):
+                self._calls.unlabel(ref, version, label)
+
+    def _readmit(self, held: Held, operation: str) -> None:
+        """What was refused may be tried again: its pending label tells of it from now on."""
+        for found, version in _refusals(held):
+            rest = found.without(operation)
+            if rest == found:
+                continue
+            if not rest.operations or self._calls.label(held.ref, version, rest.label()):
+                self._calls.unlabel(held.ref, version, found.label())
 
     def _settle(self, held: Held) -> None:
         """What is current now has been: say so before it isn't any more."""
@@ -106,6 +141,12 @@ class Changes:
             self._calls.unlabel(held.ref, version, label)
 
 
+def _refusals(held: Held) -> list[tuple[Refusals, str]]:
+    """What its refused labels tell, and the versions that they are on."""
+    found = ((refusals(label), version) for version, label in held.own_labels())
+    return [(each, version) for each, version in found if each is not None]
+
+
 def _least_needed(held: Held) -> Iterator[tuple[str, str]]:
     """Labels that may go, those first that are missed least; not of what is current, nor of its birth."""
     birth = held.birth(held.born)
@@ -115,7 +156,7 @@ def _least_needed(held: Held) -> Iterator[tuple[str, str]]:
         if version in kept and label != COMPARED:
             continue
         note = Note.parse(label)
-        rank = 3 if is_pending(label) else 2 if held.never_current(version) else 1
+        rank = 3 if is_pending(label) or refusals(label) else 2 if held.never_current(version) else 1
         at = note.at if note else min((each.at for each in held.notes(version)), default=held.created_at)
         ranked.append((0 if label == COMPARED else rank, at, version, label))
     yield from ((version, label) for _, _, version, label in sorted(ranked))

@@ -10,7 +10,7 @@ from typing import Any
 
 from secrets_svc.backends.aws import names
 from secrets_svc.backends.aws.faults import nonsense
-from secrets_svc.backends.aws.notes import Note, is_ours, pending
+from secrets_svc.backends.aws.notes import Note, is_among, is_ours, pending, refusals
 from secrets_svc.backends.aws.versions import CREATE, DELETE, UNKNOWN_BIRTH, VersionId
 from secrets_svc.core.errors import Unavailable
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -114,13 +114,22 @@ class Held:
 
     def is_pending(self, version: str, operation: str) -> bool:
         """Whether that operation has not made it current."""
-        return version != self.current and pending(operation) in self.stages.get(version, ())
+        if version == self.current:
+            return False
+        return pending(operation) in self.stages.get(version, ()) or is_among(operation, self.refused)
 
     def never_current(self, version: str) -> bool:
         """Whether it was put and not made current, by an operation of ours or a rotation of AWS's."""
-        found, labels = VersionId.parse(version), self.stages.get(version, frozenset())
-        began = names.PENDING if found is None else pending(found.operation)
-        return version != self.current and began in labels
+        found = VersionId.parse(version)
+        if found is not None:
+            return self.is_pending(version, found.operation)
+        return version != self.current and names.PENDING in self.stages.get(version, ())
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Operations whose versions never were: see :class:`.notes.Refusals`."""
+        found = (refusals(label) for labels in self.stages.values() for label in labels)
+        return frozenset(operation for each in found if each is not None for operation in each.operations)
 
     @property
     def born(self) -> str:

@@ -1,15 +1,16 @@
 """Staging labels of ours: they ride on a version, are written with its value, and are told without it.
 
 A *note* says who made a version current, when, and what it is. A *pending* label says that a version has
-not been made current yet, as far as its writer knows. A secret can have 20 labels in all; so notes of old
-versions are taken off.
+not been made current yet, as far as its writer knows. A *refused* label names many operations at once whose
+versions never will be. A secret can have 20 labels in all; so notes of old versions are taken off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from secrets_svc.backends.aws import names
 from secrets_svc.backends.aws.names import escaped, unescaped
@@ -18,6 +19,10 @@ from secrets_svc.core.secret import SecretType
 
 _NOTE = "secrets-svc"
 _PENDING = "secrets-svc-pending"
+_REFUSED = "secrets-svc-refused"
+#: Characters of an operation in it (30 bits, among a hundred versions), and how many of those.
+_SHORT = 6
+_ROOM = 33
 #: Rides on a version that was put again only to have AWS compare its value.
 COMPARED = "secrets-svc-compared"
 #: Characters that a label can have.
@@ -113,9 +118,49 @@ def is_pending(label: str) -> bool:
     return label.startswith(f"{_PENDING}+")
 
 
+class Refusals(NamedTuple):
+    """What a refused label tells.
+
+    :ivar number: the later, the higher. :ivar operations: beginnings of them.
+    """
+
+    number: int
+    operations: tuple[str, ...]
+
+    @property
+    def is_full(self) -> bool:
+        """No more go into one label."""
+        return len(self.operations) >= _ROOM
+
+    def label(self) -> str:
+        """That tells it."""
+        return "+".join((_REFUSED, str(self.number), *self.operations))
+
+    def having(self, operation: str) -> Refusals:
+        """With one more."""
+        return self._replace(operations=(*self.operations, operation[:_SHORT]))
+
+    def without(self, operation: str) -> Refusals:
+        """Without that one."""
+        return self._replace(operations=tuple(each for each in self.operations if each != operation[:_SHORT]))
+
+
+def refusals(label: str) -> Refusals | None:
+    """In a label; ``None`` for another one."""
+    head, *parts = label.split("+")
+    if head != _REFUSED or not parts or not (parts[0].isascii() and parts[0].isdigit()):
+        return None
+    return Refusals(int(parts[0][:9]), tuple(parts[1:]))
+
+
+def is_among(operation: str, refused: Container[str]) -> bool:
+    """Whether an operation is one of :attr:`Refusals.operations`."""
+    return operation[:_SHORT] in refused
+
+
 def is_ours(label: str) -> bool:
     """Whether we put it there."""
-    return label == COMPARED or label.startswith((f"{_NOTE}+", f"{_PENDING}+"))
+    return label == COMPARED or label.startswith((f"{_NOTE}+", f"{_PENDING}+", f"{_REFUSED}+"))
 
 
 def _shown(at: datetime) -> str:

@@ -117,7 +117,7 @@ class AwsWriter:
             if made is not None:
                 return self._done(operation, made.as_written(version))
             if expected is not None:  # the next look will say so
-                self._changes.forget(ref, version, note)
+                self._changes.refuse(ref, version, note)
         raise busy(ref)
 
     def rollback(
@@ -138,6 +138,8 @@ class AwsWriter:
             made = self._changes.point(held, version, note)
             if made is not None:
                 return self._done(operation, _rolled_back(made, version, operation))
+            if expected is not None:
+                self._changes.withdraw(ref, version, note)
         raise busy(ref)
 
     def delete(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from aws_front import Answer, Front, Script, error
 from aws_store import ACTOR, Store, create, delete, intent, read, some_ref, update
 
+from secrets_svc.backends.aws.notes import Note
+from secrets_svc.backends.aws.versions import UPDATE, Operation
 from secrets_svc.core.errors import AlreadyExists, Changed, Conflict, NotFound
-from secrets_svc.core.secret import SecretRef
+from secrets_svc.core.secret import SecretRef, SecretType
+from secrets_svc.core.value import SecretValue
 
 ROUNDS = 20
 WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecretVersionStage", "DeleteSecret")
@@ -117,3 +122,51 @@ def _read(store: Store, ref: SecretRef) -> set[bytes]:
         return {read(store.reader(), ref)}
     except (KeyError, NotFound, Changed):
         return set()
+
+
+def test_what_was_refused_never_counts_however_often(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It isn't in the history, can't be gone back to, and repeating it is refused again."""
+    ref, writer, other = some_ref(), store.writer(), store.new_process()
+    create(writer, ref, b"good 0")
+    put, number, refused = type(writer._calls).put, 0, []
+
+    def beaten(calls: Any, *arguments: Any) -> Any:
+        done = put(calls, *arguments)
+        monkeypatch.undo()
+        update(other, ref, b"good %d" % number)
+        return done
+
+    for number in range(1, 40):  # noqa: B007  # beaten takes it
+        operation, expected = intent(), writer.describe(ref).version
+        monkeypatch.setattr(type(writer._calls), "put", beaten)
+        with pytest.raises(Conflict):
+            writer.update(ref, SecretValue(b"bad"), actor=ACTOR, operation_id=operation, expected=expected)
+        refused.append((operation, expected))
+    assert len(store.labels(ref)) <= 20
+    history = writer.history(ref, limit=100)
+    values = {store.reader().read_version(ref, each.version).value.reveal_bytes() for each in history[:40]}
+    assert b"bad" not in values
+    assert len(history) == 40
+    for operation, expected in refused[-20:]:
+        with pytest.raises(Conflict):
+            writer.update(ref, SecretValue(b"bad"), actor=ACTOR, operation_id=operation, expected=expected)
+    assert read(store.reader(), ref) == b"good 39"
+
+
+def test_what_was_refused_may_be_tried_again_when_its_time_has_come(store: Store) -> None:
+    """Once the version that it expects is current again."""
+    ref, writer = some_ref(), store.writer()
+    first = create(writer, ref, b"first").version
+    operation, held = Operation.of("again", UPDATE, expected=first), writer._existing_or_deleted(ref)
+    update(writer, ref, b"second")
+    note = Note.now(operation, ACTOR, at=datetime.now(UTC), type=SecretType.GENERIC, size=5)
+    version = operation.version(held.born)
+    assert writer._changes.replace(held, SecretValue(b"third"), version, note) is None
+    writer._changes.refuse(ref, version, note)
+    assert len(writer.history(ref)) == 2
+    writer.rollback(ref, to=first, actor=ACTOR, operation_id=intent())
+    third = SecretValue(b"third")
+    done = writer.update(ref, third, actor=ACTOR, operation_id="again", expected=first)
+    update(writer, ref, b"fourth")
+    assert done.version in {each.version for each in writer.history(ref)}
+    assert store.reader().read_version(ref, done.version).value == third
