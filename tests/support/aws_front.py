@@ -45,6 +45,11 @@ HANG_UP_AFTERWARDS = Answer(hang_up=True, after=True)
 Script = Callable[[int, str, dict[str, Any]], Answer | None]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # the library's 5 loses connections of many callers at once
+
+
 class Front:
     """The running server.
 
@@ -65,8 +70,7 @@ class Front:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
