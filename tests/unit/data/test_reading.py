@@ -273,14 +273,14 @@ def test_only_what_is_not_known_is_asked_for(store: MemoryStore) -> None:
 
 
 def test_a_store_that_hangs_is_given_up_in_time(store: MemoryStore) -> None:
-    reader = WatchedReader(store.reader(), delay=0.6)
+    reader = WatchedReader(store.reader(), delay=3)
     chain = reading(reader, ReadingOptions(deadline=0.1))
 
     async def story() -> None:
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r'store "s" did not answer within 0.1 s'):
             await chain.resolve(NARROW, select("a"))
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 2
 
     asyncio.run(story())
     chain.close()

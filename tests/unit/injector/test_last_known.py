@@ -146,11 +146,10 @@ class World:
     def __init__(self) -> None:
         self.own, self.common = RecordingReader(), RecordingReader()
         self.slow = CountedReader(self.common)
-        options = ReadingOptions(deadline=0.3)
         self.reading = ScopedReading(
             {
-                name: StoreReading(store=name, reader=reader, options=options)
-                for name, reader in (("own", self.own), ("common", self.slow))
+                "own": StoreReading(store="own", reader=self.own, options=ReadingOptions(deadline=30)),
+                "common": StoreReading(store="common", reader=self.slow, options=ReadingOptions(deadline=0.3)),
             },
             Routes([Route("own", project="shop"), Route("common")]),
         )
