@@ -149,7 +149,9 @@ class World:
         self.reading = ScopedReading(
             {
                 "own": StoreReading(store="own", reader=self.own, options=ReadingOptions(deadline=30)),
-                "common": StoreReading(store="common", reader=self.slow, options=ReadingOptions(deadline=0.3)),
+                "common": StoreReading(
+                    store="common", reader=self.slow, options=ReadingOptions(deadline=0.3)
+                ),
             },
             Routes([Route("own", project="shop"), Route("common")]),
         )
