@@ -67,5 +67,6 @@ def show(soak: Soak, before: Cost, after: Cost, recovery: float) -> None:
         f"\n{soak.faults.total()} faults of {len(soak.faults)} kinds; all well again {recovery:.1f} s after "
         f"the last.\nResident memory after warm-up / at the end: {before.mib:.1f} / {after.mib:.1f} MiB "
         f"({after.mib - before.mib:+.1f}); open files: {before.files} / {after.files} "
-        f"({after.files - before.files:+d})."
+        f"({after.files - before.files:+d}).\nResident memory after each minute: "
+        f"{', '.join(f'{mib:.1f}' for mib in soak.memory)} MiB."
     )

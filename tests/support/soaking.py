@@ -222,11 +222,13 @@ class Cost(NamedTuple):
 class Soak:
     """All workers, the faults, and what the server holds.
 
-    :ivar faults: how often each was on.
+    :ivar faults: how often each was on. :ivar memory: MiB after each minute of faults, while they are asked.
     """
 
     def __init__(self, server: Server, proxies: list[FaultProxy], chance: random.Random) -> None:
         self._server = server
+        self._failing = 0.0
+        self.memory: list[float] = []
         self._proxies = proxies
         self._chance = chance
         self._going = threading.Event()
@@ -244,7 +246,7 @@ class Soak:
     def fail_for(self, seconds: float) -> None:
         """Faults for so long, one or two at a time, each for some seconds, with pauses."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while (began := time.monotonic()) < end:
             with ExitStack() as undo:
                 for proxy in self._chance.sample(self._proxies, self._chance.choice((1, 1, 2))):
                     fault = self._chance.choice(FAULTS)
@@ -253,6 +255,9 @@ class Soak:
                 time.sleep(self._chance.uniform(1, 4))
             time.sleep(self._chance.uniform(0.5, 3))
             self.check()
+            self._failing += time.monotonic() - began
+            if self._failing >= 60 * (len(self.memory) + 1):
+                self.memory.append(self._server.resident_mib())
 
     def until_well(self, within: float) -> float:
         """Seconds until each worker's calls succeed again. Fails if that takes longer than ``within``."""
