@@ -12,7 +12,7 @@ KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubern
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods lane-of-parts lane-of-the-whole bench-kube reliability soak
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods lane-of-parts lane-of-the-whole bench-kube reliability soak flyte-clients
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ test: check ## Format, lint, types, imports, then all tests (what CI runs)
 
 # Then two lanes at once, each one thing after the other: tests wait for servers as much as they compute.
 check: $(VENV)/.dev
-	@$(MAKE) --no-print-directory lint types imports lock-check kube-build
+	@$(MAKE) --no-print-directory lint types imports lock-check kube-build flyte-clients
 	@$(MAKE) --no-print-directory --jobs 2 lane-of-parts lane-of-the-whole
 
 lane-of-parts:
@@ -108,14 +108,19 @@ reliability: $(VENV)/.dev ## Try every fault with every store; writes the table 
 bench-kube: $(VENV)/.dev ## Measure in a real cluster; as root
 	@PYTHONPATH=tests/kube $(BIN)/python tests/kube/bench.py
 
+flyte-clients: $(VENV)/.users ## Install Flyte's and Union's own clients for tests, outside the checkout, once
+	@$(BIN)/python tests/support/flyte_clients.py
+
 docs: $(VENV)/.dev ## Regenerate the generated pages
 	@$(BIN)/python tests/support/render_docs.py
 
 lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
-		--extra server --extra kubernetes --extra vault --extra aws pyproject.toml requirements/build.in -o requirements/users.txt
+		--extra server --extra kubernetes --extra vault --extra aws --extra flyte pyproject.toml requirements/build.in -o requirements/users.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
-		--extra server --extra kubernetes --extra vault --extra aws pyproject.toml requirements/dev.in -c requirements/users.txt -o requirements/dev.txt
+		--extra server --extra kubernetes --extra vault --extra aws --extra flyte pyproject.toml requirements/dev.in -c requirements/users.txt -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		requirements/flyte-clients.in -o requirements/flyte-clients.txt
 
 lock-check: $(VENV)/.dev ## Whether the users' lock can be installed on 3.11 to 3.14 (asks the registry)
 	@echo "== lock files"; $(BIN)/python tests/support/check_locks.py
