@@ -12,10 +12,10 @@ KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubern
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods lane-of-parts lane-of-the-whole bench-kube reliability soak flyte-clients
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods lane-of-parts lane-of-the-whole bench-kube reliability soak flyte-clients contract-all
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.users: requirements/users.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "secrets-svc needs Python 3.11 or later; say which: make PYTHON=python3.12")'
@@ -65,8 +65,11 @@ imports: $(VENV)/.dev ## The layers of ARCHITECTURE.md
 unit: $(VENV)/.dev ## Unit and architecture tests
 	@echo "== unit tests"; $(BIN)/pytest -q -n $(WORKERS) tests/unit tests/architecture
 
-contract: $(VENV)/.dev ## The contract suite over every backend
+contract: $(VENV)/.dev ## The contract suite over every backend but kubernetes, which kube-stores has
 	@echo "== contract tests"; $(BIN)/pytest -q -n $(WORKERS) tests/contract
+
+contract-all: $(VENV)/.dev kube-build ## The contract suite over every backend, in one run
+	@$(BIN)/pytest -q tests/contract tests/kube/test_backend_kubernetes.py
 
 test-aws: $(VENV)/.dev ## The contract suite in a real AWS account, if there are credentials
 	@$(BIN)/python tests/support/aws_account.py

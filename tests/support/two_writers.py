@@ -92,7 +92,7 @@ class Race:
         assert self.writers[0].describe(self.ref).version == self.chain[-1]
         history = self._history()
         if history is not None:
-            assert set(self.chain[-self.kept :]) <= set(history)
+            assert set(self.chain[-self.kept :]) <= set(history) <= set(self.chain)
             assert len(set(history)) == len(history)
         if whole:
             token = self.reader.resolve([self.ref])[self.ref].token
