@@ -13,7 +13,8 @@
     ├── Throttled            throttled           asked to slow down
     ├── QuotaExceeded        quota_exceeded      a quota of the platform is used up
     ├── Unavailable          unavailable         a part we need doesn't answer
-    │   └── Spoilt           unavailable         … for this one secret: the store itself answers
+    │   └── Unreadable       unavailable         … for this secret or scope: the store itself answers
+    │       └── Spoilt       unavailable         … because the secret isn't as we wrote it
     ├── DeadlineExceeded     deadline_exceeded   … not in time
     └── Internal             internal            our own defect
 
@@ -118,8 +119,12 @@ class Unavailable(SecretsError):
     retryable = True
 
 
-class Spoilt(Unavailable):
-    """What lies in the store under that name isn't as we wrote it; it says nothing about the store."""
+class Unreadable(Unavailable):
+    """The store answered, and keeps us from this secret or scope; it says nothing about the others."""
+
+
+class Spoilt(Unreadable):
+    """What lies in the store under that name isn't as we wrote it."""
 
 
 class DeadlineExceeded(SecretsError):

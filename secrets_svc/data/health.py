@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from secrets_svc.core.errors import DeadlineExceeded, SecretsError, Spoilt, Throttled, Unavailable
+from secrets_svc.core.errors import DeadlineExceeded, SecretsError, Throttled, Unavailable, Unreadable
 
 #: Failures in a row after which a store is left alone.
 THRESHOLD = 5
@@ -96,6 +96,11 @@ class Health:
             self._open_until = None
             self._trying_until = 0.0
 
+    def gave_up(self) -> None:
+        """Nobody knows: it wasn't asked, or nobody waited for its answer."""
+        with self._lock:
+            self._trying_until = 0.0
+
     def failed(self, error: SecretsError) -> None:
         """It raised ``error``. What says nothing about the store as a whole counts as an answer."""
         if isinstance(error, Throttled):
@@ -104,7 +109,7 @@ class Health:
                 self._throttled_until = max(self._throttled_until, self._clock() + wait)
                 self._trying_until = 0.0
             return
-        if not isinstance(error, Unavailable | DeadlineExceeded) or isinstance(error, Spoilt):
+        if not isinstance(error, Unavailable | DeadlineExceeded) or isinstance(error, Unreadable):
             self.succeeded()
             return
         with self._lock:
@@ -120,7 +125,11 @@ class Health:
 
         :param attempt: how often it was tried, from 1.
         """
-        if attempt >= ATTEMPTS or not isinstance(error, Unavailable | Throttled) or isinstance(error, Spoilt):
+        if (
+            attempt >= ATTEMPTS
+            or not isinstance(error, Unavailable | Throttled)
+            or isinstance(error, Unreadable)
+        ):
             return None
         told = error.retry_after or 0.0
         if told > LONGEST_PAUSE:

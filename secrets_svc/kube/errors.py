@@ -13,6 +13,7 @@ from secrets_svc.core.errors import (
     Throttled,
     TooLarge,
     Unavailable,
+    Unreadable,
 )
 
 
@@ -91,6 +92,8 @@ class ApiError(Exception):
     def _kind(self) -> type[SecretsError]:
         if self.is_over_quota:
             return QuotaExceeded
+        if self.is_terminating:
+            return Unreadable
         return _KINDS.get(self.status, Unavailable)
 
     def _why(self) -> str:
@@ -122,6 +125,7 @@ class TimedOut(ApiError):
 
 _KINDS: dict[int, type[SecretsError]] = {
     400: Internal,
+    403: Unreadable,
     409: Conflict,
     413: TooLarge,
     422: Internal,

@@ -17,6 +17,7 @@ from secrets_svc.core.errors import (
     SecretsError,
     Throttled,
     Unavailable,
+    Unreadable,
 )
 
 _THROTTLED = {
@@ -203,11 +204,11 @@ def _by_code(refusal: Refused, prefix: str) -> SecretsError | None:
             "then at the secret access key"
         )
     if code in _RIGHTS:
-        return Unavailable(
+        return Unreadable(
             f"{prefix}this service's identity may not {refusal.operation}: look at its IAM policy"
         )
     if code in _KMS:
-        return Unavailable(f"{prefix}the KMS key can't be used: look at its state and its policy")
+        return Unreadable(f"{prefix}the KMS key can't be used: look at its state and its policy")
     if code in _LATE:
         return DeadlineExceeded(f"{prefix}it was not done in time")
     if code == "LimitExceededException":

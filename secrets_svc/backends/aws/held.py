@@ -12,7 +12,7 @@ from secrets_svc.backends.aws import names
 from secrets_svc.backends.aws.faults import nonsense
 from secrets_svc.backends.aws.notes import Note, is_among, is_ours, pending, refusals
 from secrets_svc.backends.aws.versions import CREATE, DELETE, UNKNOWN_BIRTH, VersionId
-from secrets_svc.core.errors import Unavailable
+from secrets_svc.core.errors import Spoilt
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 
 Stages = Mapping[str, frozenset[str]]
@@ -217,9 +217,9 @@ def key_of(answer: Mapping[str, Any], name: str) -> str:
     return match[2]
 
 
-def spoilt(ref: SecretRef, why: str) -> Unavailable:
+def spoilt(ref: SecretRef, why: str) -> Spoilt:
     """For what is ours by its tags, and isn't whole."""
-    return Unavailable(
+    return Spoilt(
         f"secret {ref} {why}: it was changed outside this service; repair or delete it with AWS's tools"
     )
 
