@@ -14,19 +14,20 @@ from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 
 TEXT, BINARY, META = "value", "value_base64", "meta"
-_FORM = "1"
+FORM = "1"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of a document, as the server keeps account of it.
 
-    :param gone: it was deleted or destroyed.
+    :param gone: it was deleted or destroyed. :param destroyed: nobody can bring it back.
     """
 
     number: int
     created_time: str
     gone: bool = False
+    destroyed: bool = False
 
     @property
     def token(self) -> str:
@@ -64,10 +65,11 @@ def version_of(metadata: object) -> Version:
         assert number > 0
         assert isinstance(created, str)
         moment(created)
-        gone = bool(metadata["deletion_time"]) or metadata["destroyed"] is not False
+        destroyed = metadata["destroyed"] is not False
+        gone = bool(metadata["deletion_time"]) or destroyed
     except (AssertionError, KeyError, ValueError):
         raise Spoilt("the server doesn't answer as it should: that is no version") from None
-    return Version(number, created, gone)
+    return Version(number, created, gone, destroyed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,17 @@ class Held:
     @property
     def is_ours(self) -> bool:
         """Whether this service wrote it."""
-        return self.meta is not None and self.meta.get("form") == _FORM
+        return self.meta is not None and self.meta.get("form") == FORM
 
     @property
     def is_there(self) -> bool:
         """Whether it is a secret that isn't deleted."""
-        return not self.version.gone and self.is_ours and "deleted" not in (self.meta or {})
+        return not self.version.gone and self.is_ours and not self.is_deleted
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is a tombstone of ours."""
+        return self.is_ours and "deleted" in (self.meta or {})
 
     @property
     def operation(self) -> str | None:
@@ -156,7 +163,7 @@ def _meta_of(document: object) -> dict[str, str] | None:
 
 def new_meta(*, type: SecretType, size: int, actor: str, operation: str) -> dict[str, str]:
     """For a secret that is created; its ``first`` version's number is still to be told."""
-    meta = {"form": _FORM, "type": type.value, "size": str(size), "created_by": actor, "updated_by": actor}
+    meta = {"form": FORM, "type": type.value, "size": str(size), "created_by": actor, "updated_by": actor}
     return meta | {"op": operation}
 
 
@@ -169,7 +176,7 @@ def next_meta(before: Held, *, at: datetime, size: int, actor: str, operation: s
 
 def tombstone(operation: str) -> dict[str, Any]:
     """What is written before versions are deleted, so that whoever writes at that moment notices."""
-    return {META: _names({"form": _FORM, "deleted": "", "op": operation})}
+    return {META: _names({"form": FORM, "deleted": "", "op": operation})}
 
 
 def document(meta: Mapping[str, str], value: SecretValue) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import starmap
 from typing import Any
 
 from secrets_svc.backends.vault.documents import Held, Version, held, version_of
@@ -33,7 +34,7 @@ class Kv:
         """A whole document; ``None`` where there is none, or none any more."""
         query = None if version is None else {"version": version}
         answer = self._session.call("get", f"{self._mount}/data/{path}", query=query)
-        if answer.status == 404 and (answer.is_absent or answer.data is not None):
+        if answer.is_absent:
             return None
         return self._data(answer, "read", path)
 
@@ -53,14 +54,20 @@ class Kv:
 
     def delete_versions(self, path: str, numbers: list[int]) -> None:
         """Delete versions so that the server's own tools can still bring them back."""
-        answer = self._session.call("post", f"{self._mount}/delete/{path}", body={"versions": numbers})
-        if answer.status not in {200, 204, 404}:
-            raise refusal(answer, f'delete below "{self._place(path)}"')
+        body = {"versions": numbers}
+        self._removed(self._session.call("post", f"{self._mount}/delete/{path}", body=body), path)
 
-    def purge(self, path: str) -> None:
-        """Delete everything at ``path`` for good."""
-        answer = self._session.call("delete", f"{self._mount}/metadata/{path}")
-        if answer.status not in {200, 204, 404}:
+    def destroy_versions(self, path: str, numbers: list[int]) -> None:
+        """Delete versions for good. That they were there is still known."""
+        body = {"versions": numbers}
+        self._removed(self._session.call("put", f"{self._mount}/destroy/{path}", body=body), path)
+
+    def remove_own(self, path: str) -> None:
+        """Remove a document of the writer's own, so that nothing is known of it any more."""
+        self._removed(self._session.call("delete", f"{self._mount}/metadata/{path}"), path)
+
+    def _removed(self, answer: Answer, path: str) -> None:
+        if answer.status not in {200, 204} and not answer.is_absent:
             raise refusal(answer, f'delete below "{self._place(path)}"')
 
     def versions(self, path: str) -> list[Version]:
@@ -71,10 +78,7 @@ class Kv:
         found = self._data(answer, "look", path).get("versions")
         if not isinstance(found, Mapping):
             raise Spoilt("the server doesn't answer as it should: those are no versions")
-        return sorted(
-            (version_of({**each, "version": int(number)}) for number, each in found.items()),
-            key=lambda each: each.number,
-        )
+        return sorted(starmap(_numbered, found.items()), key=lambda each: each.number)
 
     def list(self, folder: str) -> list[str]:
         """Names in ``folder`` ("": the whole mount), sorted; those of folders end with ``/``."""
@@ -102,3 +106,11 @@ class Kv:
     def _place(self, path: str) -> str:
         del path  # a name needn't be in a message about rights
         return f"{self._mount}/{self.paths.prefix}"
+
+
+def _numbered(number: object, metadata: object) -> Version:
+    """One of the versions in an answer. :raises Spoilt: it is none."""
+    is_number = isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 10
+    if not (is_number and isinstance(metadata, Mapping)):
+        raise Spoilt("the server doesn't answer as it should: that is no version")
+    return version_of({**metadata, "version": int(str(number))})

@@ -115,7 +115,7 @@ class Operations:
     def forget(self, operation: Operation) -> None:
         """It failed, and left nothing: its id is free again."""
         if operation.begun_here:
-            self._kv.purge(operation.path)
+            self._kv.remove_own(operation.path)
 
     def settle(self, current: Held, ref: SecretRef) -> None:
         """Complete the record of the operation that wrote ``current``, which is about to be replaced."""
@@ -162,7 +162,7 @@ class Operations:
             if not each.isdigit() or int(each) >= bucket - 1:
                 continue
             for record in self._kv.list(f"{folder}/{each}")[:left]:
-                self._kv.purge(f"{folder}/{each}/{record}")
+                self._kv.remove_own(f"{folder}/{each}/{record}")
                 left -= 1
             if left <= 0:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secrets_svc.backends.vault.paths import WRITER
+from secrets_svc.backends.vault.paths import OPERATIONS, WRITER
 from secrets_svc.backends.vault.settings import VaultSettings
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.templates import PathTemplate
@@ -40,8 +40,11 @@ def _writer(mount: str, prefix: str) -> _Rules:
         # Writes values, sees names of keys.
         (f"{mount}/data/{prefix}/*", ("create", "update")),
         (f"{mount}/subkeys/{prefix}/*", ("read",)),
-        (f"{mount}/metadata/{prefix}/*", ("read", "list", "delete")),
+        (f"{mount}/metadata/{prefix}/*", ("read", "list")),
         (f"{mount}/delete/{prefix}/*", ("update",)),
+        (f"{mount}/destroy/{prefix}/*", ("update",)),
+        # Removes its own records of operations.
+        (f"{mount}/metadata/{prefix}/{OPERATIONS}/*", ("read", "list", "delete")),
         # The one thing it reads: a key of its own, which opens nothing.
         (f"{mount}/data/{prefix}/{WRITER}/*", ("create", "update", "read")),
     ]

@@ -24,6 +24,7 @@ from secrets_svc.core.errors import (
     Throttled,
     TooLarge,
     Unavailable,
+    Unreadable,
 )
 
 #: Bytes of an answer; a document of ours has at most a fraction of that.
@@ -61,8 +62,11 @@ class Answer:
 
     @property
     def is_absent(self) -> bool:
-        """There is nothing at that path, or nothing any more; not: no engine."""
-        return self.status == 404 and not self.said
+        """There is nothing at that path, or nothing any more; not: no engine, and not: no such page.
+
+        The server itself says so by an empty list of errors, or by metadata of what was deleted.
+        """
+        return self.status == 404 and (self.body.get("errors") == [] or isinstance(self.data, Mapping))
 
     @property
     def came_too_late(self) -> bool:
@@ -142,9 +146,10 @@ class HttpChannel:
 
 
 def _whole(response: requests.Response, due: float) -> bytes:
+    """The body. What drips is looked at as it comes: time runs over all of it."""
     parts: list[bytes] = []
     size = 0
-    for part in response.iter_content(_CHUNK):
+    while part := response.raw.read1(_CHUNK, decode_content=True):
         size += len(part)
         if size > MAX_ANSWER:
             raise Unavailable("the vault server doesn't answer as it should: that is too much")
@@ -191,7 +196,7 @@ def refusal(answer: Answer, what: str) -> SecretsError:
             f"can't {what}: the vault server shows no names without values; that takes Vault 1.10 or OpenBao"
         )
     if status == 403:
-        return Unavailable(f"can't {what}: the token's policies don't allow it, or it is no longer taken")
+        return Unreadable(f"can't {what}: the token's policies don't allow it, or it is no longer taken")
     if status == 429 and _FULL not in said:
         return Throttled("the vault server asks to slow down", retry_after=answer.retry_after)
     if status == 429:
@@ -202,6 +207,6 @@ def refusal(answer: Answer, what: str) -> SecretsError:
         return Unavailable("the vault server is sealed or not ready", retry_after=answer.retry_after)
     if status in {307, 472, 473}:
         return Unavailable("the vault server is a standby and sends on to another: name the active one")
-    if 400 <= status < 500 and status != 404:
+    if status in {400, 405}:
         return InvalidArgument(f"can't {what}: the vault server finds the request wrong ({status})")
     return Unavailable(f"can't {what}: the vault server answered with status {status}")

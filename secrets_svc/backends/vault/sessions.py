@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from secrets_svc.core.errors import SecretsError, Unavailable
 RENEW_AFTER = 2 / 3
 #: Seconds in which a login isn't tried again after one that failed.
 PAUSE = 1.0
+#: Seconds after a login in which a call that isn't allowed leads to no other: the token is good.
+BETWEEN_LOGINS = 5.0
 _MAX_FILE = 64 * 1024
 
 
@@ -49,6 +52,7 @@ class Session:
         self._lock = threading.Lock()
         self._token: _Token | None = None
         self._failed: tuple[float, SecretsError] | None = None
+        self._logged_in = -math.inf
         self._checked = False
         self.logins = 0
 
@@ -57,13 +61,17 @@ class Session:
 
         :param path: behind ``/v1/``.
         """
-        token = self._good_token(None)
         if not self._checked:
-            self._check_engine(token)
-        answer = self._channel.send(method, f"/v1/{path}", token=token.text, body=body, query=query)
+            self._check_engine()
+        return self._send(method, path, body=body, query=query)
+
+    def _send(self, method: str, path: str, **more: Any) -> Answer:
+        token = self._good_token(None)
+        answer = self._channel.send(method, f"/v1/{path}", token=token.text, **more)
         if answer.status == 403 and self._can_log_in:
-            token = self._good_token(token)
-            answer = self._channel.send(method, f"/v1/{path}", token=token.text, body=body, query=query)
+            fresh = self._good_token(token)
+            if fresh is not token:
+                answer = self._channel.send(method, f"/v1/{path}", token=fresh.text, **more)
         return answer
 
     @property
@@ -81,10 +89,22 @@ class Session:
         with self._lock:
             if self._token is not token and self._token is not None:
                 return self._token
-            self._token = self._renewed(token) if token is not not_taken else None
-            if self._token is None:
-                self._token = self._log_in(not_taken)
+            if token is not None and token is not_taken and self._clock() < self._logged_in + BETWEEN_LOGINS:
+                return token  # it is new: what isn't allowed is the call
+            self._token = self._next(token, not_taken)
             return self._token
+
+    def _next(self, token: _Token | None, not_taken: _Token | None) -> _Token:
+        """A renewed or a fresh one; or ``token``, if there is none to be had and it is still good."""
+        try:
+            renewed = self._renewed(token) if token is not not_taken else None
+            return renewed or self._log_in(not_taken)
+        except SecretsError:
+            now = self._clock()
+            if token is None or token is not_taken or now >= token.until:
+                self._token = None
+                raise
+            return replace(token, renew_at=now + PAUSE)
 
     def _renewed(self, token: _Token | None) -> _Token | None:
         """``token`` with a longer life; ``None`` where it takes a login."""
@@ -107,6 +127,7 @@ class Session:
             self._failed = (self._clock(), error)
             raise
         self._failed = None
+        self._logged_in = self._clock()
         self.logins += 1
         return token
 
@@ -152,13 +173,12 @@ class Session:
         now = self._clock()
         return _Token(text, renewable, now + ttl * RENEW_AFTER, now + ttl)
 
-    def _check_engine(self, token: _Token) -> None:
+    def _check_engine(self) -> None:
         """Once: a KV engine of version 1 would take what isn't there for an answer.
 
         :raises Unavailable: it isn't what we need; the message says what is.
         """
-        path = f"/v1/sys/internal/ui/mounts/{self._mount}"
-        answer = self._channel.send("get", path, token=token.text)
+        answer = self._send("get", f"sys/internal/ui/mounts/{self._mount}")
         if answer.status == 403:
             raise Unavailable(
                 f'there is no engine mounted at "{self._mount}", or the token\'s policies allow nothing there'

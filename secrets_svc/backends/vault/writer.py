@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from secrets_svc.backends.vault import listing
-from secrets_svc.backends.vault.documents import Held, document, new_meta, next_meta, tombstone
+from secrets_svc.backends.vault.documents import FORM, Held, document, new_meta, next_meta, tombstone
 from secrets_svc.backends.vault.kv import Kv
 from secrets_svc.backends.vault.limits import MAX_VALUE
 from secrets_svc.backends.vault.operations import Operation, Operations
@@ -153,12 +153,7 @@ class VaultWriter:
         self._delete(ref, operation_id, "delete", for_good=False)
 
     def purge(self, ref: SecretRef, *, actor: str, operation_id: str) -> None:  # noqa: ARG002  # the port's
-        """See :class:`~secrets_svc.core.abilities.Purges`."""
-        path = self._kv.paths.secret(ref)
-        found = self._kv.look(path)
-        if found is not None and found.version.gone:
-            self._kv.purge(path)
-            return
+        """See :class:`~secrets_svc.core.abilities.Purges`. That there were versions is still known."""
         self._delete(ref, operation_id, "purge", for_good=True)
 
     def _delete(self, ref: SecretRef, operation_id: str, verb: str, *, for_good: bool) -> None:
@@ -179,27 +174,31 @@ class VaultWriter:
             # Begun by an earlier call, which may have died: only what it was about is deleted.
             is_over = found is None or found.version.token != operation.target
             if operation.target is not None and not operation.begun_here and is_over:
-                self._clear_away(path, found, for_good=for_good)
+                self._clear_away(path, found, operation.target, for_good=for_good)
                 self._operations.finish(operation, None)
                 return
-            current = self._existing(ref, path)
+            current = _purgeable(ref, found) if for_good else _existing(ref, found)
             self._operations.settle(current, ref)
             self._operations.aim(operation, current.version.token)
             marked = self._kv.write(path, tombstone(operation.path), cas=current.version.number)
             if marked is not None:
-                self._clear_away(path, Held(marked, {"deleted": ""}), for_good=for_good)
+                mark = Held(marked, {"form": FORM, "deleted": ""})
+                self._clear_away(path, mark, current.version.token, for_good=for_good)
                 self._operations.finish(operation, None)
                 return
             _pause()
         raise _busy(ref)
 
-    def _clear_away(self, path: str, found: Held | None, *, for_good: bool) -> None:
-        """What lies behind a tombstone, if there is one."""
-        if found is None or found.version.gone or "deleted" not in (found.meta or {}):
-            return
-        if for_good:
-            self._kv.purge(path)
-        else:
+    def _clear_away(self, path: str, found: Held | None, target: str, *, for_good: bool) -> None:
+        """What lies behind the tombstone, if there is one; never what was created since.
+
+        :param target: version token of what the tombstone was for.
+        """
+        has_tombstone = found is not None and not found.version.gone and found.is_deleted
+        if found is not None and for_good:
+            last = found.version.number if has_tombstone else int(target.partition("-")[0])
+            self._kv.destroy_versions(path, list(range(1, last + 1)))
+        elif found is not None and has_tombstone:
             self._kv.delete_versions(path, list(range(1, found.version.number + 1)))
 
     def describe(self, ref: SecretRef) -> SecretMetadata:
@@ -241,10 +240,7 @@ class VaultWriter:
 
     def _existing(self, ref: SecretRef, path: str) -> Held:
         storage_name(ref)
-        found = self._kv.look(path)
-        if found is None or not found.is_there:
-            raise NotFound(f"there is no secret {ref}")
-        return found
+        return _existing(ref, self._kv.look(path))
 
     def _finished(self, operation: Operation, answer: SecretMetadata) -> SecretMetadata:
         try:
@@ -254,6 +250,20 @@ class VaultWriter:
                 raise
             # It was done, and the document says by whom: the next one completes the record.
         return answer
+
+
+def _existing(ref: SecretRef, found: Held | None) -> Held:
+    if found is None or not found.is_there:
+        raise NotFound(f"there is no secret {ref}")
+    return found
+
+
+def _purgeable(ref: SecretRef, found: Held | None) -> Held:
+    """Also what was deleted in a way that can be taken back."""
+    was_deleted = found is not None and (found.version.gone or found.is_deleted)
+    if found is None or found.version.destroyed or not (found.is_there or was_deleted):
+        raise NotFound(f"there is no secret {ref}")
+    return found
 
 
 def _check(ref: SecretRef, value: SecretValue, actor: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from bao import Bao
 
-from secrets_svc.core.errors import AlreadyExists, Conflict, NotFound, Spoilt, TooLarge
+from secrets_svc.backends.vault.kv import Kv
+from secrets_svc.core.errors import AlreadyExists, Conflict, NotFound, Spoilt, TooLarge, Unavailable
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
@@ -182,9 +183,61 @@ def test_a_purge_leaves_nothing(bao: Bao, store: Any, ref: SecretRef) -> None:
         if purge_twice:
             store.delete(ref)
         store.writer.purge(ref, actor="ann", operation_id=f"purge-{purge_twice}")
-        assert bao.answer("GET", f"secret/metadata/{store.prefix}/{PATH}")[0] == 404
+        versions = bao.call("GET", f"secret/metadata/{store.prefix}/{PATH}")["data"]["versions"]
+        assert [each["destroyed"] for each in versions.values()] == [True] * len(versions)
+        assert store.reader.resolve([ref]) == {}
+        assert store.writer.list(ref.scope).items == ()
     with pytest.raises(NotFound):
         store.writer.purge(ref, actor="ann", operation_id="another")
+
+
+def test_what_is_created_while_a_purge_ends_stays(
+    store: Any, ref: SecretRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create(ref, b"old")
+    destroy = Kv.destroy_versions
+
+    def late(kv: Kv, path: str, numbers: list[int]) -> None:
+        monkeypatch.setattr(Kv, "destroy_versions", destroy)
+        store.create(ref, b"new")
+        destroy(kv, path, numbers)
+
+    monkeypatch.setattr(Kv, "destroy_versions", late)
+    store.writer.purge(ref, actor="ann", operation_id="purge")
+    assert store.get(ref) == b"new"
+    assert [each.readable for each in store.writer.history(ref)] == [True]
+
+
+@pytest.mark.parametrize("deleted_before", [False, True])
+def test_a_purge_that_comes_again_is_about_what_it_was_about(
+    store: Any, ref: SecretRef, *, deleted_before: bool
+) -> None:
+    store.create(ref, b"old")
+    if deleted_before:
+        store.delete(ref)
+    store.writer.purge(ref, actor="ann", operation_id="purge")
+    store.create(ref, b"new")
+    store.writer.purge(ref, actor="ann", operation_id="purge")
+    assert store.get(ref) == b"new"
+
+
+def test_a_purge_that_died_half_way_is_finished(
+    bao: Bao, open_store: Any, ref: SecretRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.create(ref, b"old")
+
+    def dies(*_: Any) -> None:
+        raise Unavailable("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Kv, "destroy_versions", dies)
+        with pytest.raises(Unavailable):
+            store.writer.purge(ref, actor="ann", operation_id="purge")
+    again = open_store(prefix=store.prefix)
+    again.writer.purge(ref, actor="ann", operation_id="purge")
+    versions = bao.call("GET", f"secret/metadata/{store.prefix}/{PATH}")["data"]["versions"]
+    assert all(each["destroyed"] for each in versions.values())
 
 
 def test_names_that_differ_by_case_and_names_that_begin_alike(store: Any) -> None:

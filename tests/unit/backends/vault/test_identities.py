@@ -12,7 +12,7 @@ from bao import Bao
 
 from secrets_svc.backends.vault.backend import VaultBackend
 from secrets_svc.backends.vault.settings import VaultSettings
-from secrets_svc.core.errors import InvalidArgument, Unavailable
+from secrets_svc.core.errors import InvalidArgument, NotFound, Unavailable, Unreadable
 from secrets_svc.core.secret import SecretRef
 
 PREFIX = "roles"
@@ -47,6 +47,8 @@ def test_the_writer_can_not_read_and_the_reader_can_not_write(
         ("DELETE", "metadata", None),
         ("POST", "metadata", {"max_versions": 1}),
     ):
+        if place == "metadata":
+            assert bao.answer(method, f"secret/{place}/{path}", sent, token=writer)[0] == 403, (method, place)
         assert bao.answer(method, f"secret/{place}/{path}", sent, token=reader)[0] == 403, (method, place)
     for token in (writer, reader):
         for place in ("data/elsewhere/x", f"data/{PREFIX}x/y", "metadata/elsewhere/x"):
@@ -94,8 +96,14 @@ def test_an_approle_stays_in_beyond_its_longest_life(
     assert 2 <= session.logins <= 8 / 2 + 2
 
 
+@pytest.fixture
+def in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logins may follow each other at once."""
+    monkeypatch.setattr("secrets_svc.backends.vault.sessions.BETWEEN_LOGINS", 0.0)
+
+
 def test_a_token_file_is_read_again_when_its_token_is_not_taken_any_more(
-    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     first = bao.token_with(f"{PREFIX}-writer")
@@ -108,6 +116,32 @@ def test_a_token_file_is_read_again_when_its_token_is_not_taken_any_more(
     file.write_text(bao.token_with(f"{PREFIX}-writer"))
     assert store.writer.describe(ref).ref == ref
     store.delete(ref)
+
+
+def test_a_token_that_was_over_from_the_beginning_is_no_obstacle(
+    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("s.over-long-ago")
+    store = open_store(prefix=PREFIX, writer={"method": "token_file", "token_file": str(file)})
+    with pytest.raises(Unavailable):
+        store.writer.describe(ref)
+    file.write_text(bao.token_with(f"{PREFIX}-writer"))
+    with pytest.raises(NotFound):
+        store.writer.describe(ref)
+
+
+def test_what_is_not_allowed_leads_to_no_logins(
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+) -> None:
+    """Each would leave a lease in the server."""
+    login = bao.approle("elsewhere", f"{PREFIX}-reader", folder=tmp_path)
+    store = open_store(prefix="not-allowed", login=login)
+    session = store.reader._kv._session
+    for _ in range(10):
+        with pytest.raises(Unreadable, match="the token's policies don't allow it"):
+            store.reader.resolve([ref])
+    assert session.logins == 1
 
 
 @pytest.mark.parametrize("what", ["absent", "empty", "binary"])
@@ -134,7 +168,7 @@ def test_a_role_that_is_not_let_in_is_told(
 
 
 def test_a_workload_identity_logs_in(
-    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
     import base64
     import json

@@ -74,8 +74,13 @@ def test_sealed_and_unsealed_again(on_disk: Bao, open_store: Callable[..., Any],
 
 
 def test_restarted_with_all_tokens_gone(
-    on_disk: Bao, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    on_disk: Bao,
+    open_store: Callable[..., Any],
+    ref: SecretRef,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("secrets_svc.backends.vault.sessions.BETWEEN_LOGINS", 0.0)
     on_disk.policy("all", 'path "*" { capabilities = ["create", "read", "update", "delete", "list"] }')
     login = on_disk.approle("app", "all", folder=tmp_path)
     store = open_store(address=on_disk.address, login=login)
@@ -167,7 +172,7 @@ ANSWERS: dict[str, tuple[bytes, type[SecretsError]]] = {
     "503": (http(503, ERROR), Unavailable),
     "a page": (http(200, b"<html>" + SAID.encode()), Unavailable),
     "a page with an error": (http(502, b"<html>" + SAID.encode()), Unavailable),
-    "truncated": (http(200, {"data": {}})[:-5].replace(b": 12", b": 99"), Unavailable),
+    "no end": (http(200, {"data": {}})[:-5].replace(b": 12", b": 99"), DeadlineExceeded),
     "half a head": (b"HTTP/1.1 200 OK\r\ncontent-", Unavailable),
     "no HTTP": (SAID.encode(), Unavailable),
     "no object": (http(200, [1]), Unavailable),
@@ -183,6 +188,12 @@ ANSWERS: dict[str, tuple[bytes, type[SecretsError]]] = {
     "a quota": (http(429, {"errors": [f"quota {SAID}"]}), QuotaExceeded),
     "too large": (http(413, ERROR), TooLarge),
     "403": (http(403, ERROR), Unavailable),
+    "404 of a proxy": (http(404, b"<html>" + SAID.encode()), Unavailable),
+    "404 of a gateway": (http(404, {"message": "no Route matched"}), Unavailable),
+    "404 of nobody": (http(404, {}), Unavailable),
+    "401": (http(401, ERROR), Unavailable),
+    "407": (http(407, ERROR), Unavailable),
+    "412": (http(412, ERROR), Unavailable),
     "404 of an old engine": (http(404, {"errors": [f"unsupported path {SAID}"]}), Unavailable),
     "404 with a reason": (http(404, {"errors": ["no handler for route x"]}), Unavailable),
 }
