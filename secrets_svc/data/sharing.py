@@ -7,6 +7,8 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
+from secrets_svc.core.errors import Unreadable
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -17,7 +19,8 @@ class SharedFreshCalls(Generic[K, V]):
     Per key at most one call runs and one more is owed: under any load a key is asked for at most
     ``duration / latency + 2`` times. Keys asked for at once travel in one call.
 
-    :param call: takes the keys, answers those that are there; what it raises goes to all who share it.
+    :param call: takes the keys, answers those that are there. What it raises goes to all who share it;
+        but ``Unreadable`` to those alone who asked for that key.
     """
 
     def __init__(self, call: Callable[[tuple[K, ...]], Awaitable[dict[K, V]]]) -> None:
@@ -63,17 +66,36 @@ class SharedFreshCalls(Generic[K, V]):
 
     async def _run(self, batch: dict[K, asyncio.Future[V | None]]) -> None:
         try:
-            found = await self._call(tuple(batch))
+            answers = await self._answers(tuple(batch))
         except BaseException as error:
-            for future in batch.values():
-                future.set_exception(error)
-                future.exception()  # whoever waited may be gone: that is no one's mistake
+            answers = dict.fromkeys(batch, error)
             if not isinstance(error, Exception):
                 raise
-        else:
-            for key, future in batch.items():
-                future.set_result(found.get(key))
         finally:
-            for key in batch:
+            for key, future in batch.items():
+                _settle(future, answers.get(key))
                 del self._running[key]
             self._start({key: self._owed.pop(key) for key in batch if key in self._owed})
+
+    async def _answers(self, keys: tuple[K, ...]) -> dict[K, V | BaseException]:
+        """For each key what is there, or why nobody knows. Keys of several who ask travel together: what is
+        wrong with one of them is told to those who asked for that one.
+        """
+        try:
+            found = await self._call(keys)
+        except Unreadable as error:
+            if len(keys) == 1:
+                return {keys[0]: error}
+            alone = await asyncio.gather(*(self._answers((key,)) for key in keys))
+            return {key: answer for answers in alone for key, answer in answers.items()}
+        except Exception as error:
+            return dict.fromkeys(keys, error)
+        return {key: found[key] for key in keys if key in found}
+
+
+def _settle(future: asyncio.Future[V | None], answer: V | BaseException | None) -> None:
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+        future.exception()  # whoever waited may be gone: that is no one's mistake
+    else:
+        future.set_result(answer)

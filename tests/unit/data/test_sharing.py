@@ -11,7 +11,7 @@ import virtual_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_svc.core.errors import SecretsError, Unavailable
+from secrets_svc.core.errors import SecretsError, Spoilt, Unavailable
 from secrets_svc.data.sharing import SharedFreshCalls
 
 KEYS = "abc"
@@ -243,6 +243,33 @@ def test_an_error_goes_to_all_who_share_it_and_to_nobody_after() -> None:
 
     virtual_time.run(program())
     assert len(store.calls) == 3
+
+
+def test_what_is_wrong_with_one_key_is_told_to_those_alone_who_asked_for_it() -> None:
+    """Keys of several who ask travel together; nobody hears of another's, and a neighbour's can't harm."""
+    asked: list[tuple[str, ...]] = []
+
+    async def call(keys: tuple[str, ...]) -> dict[str, str]:
+        asked.append(keys)
+        await asyncio.sleep(0)
+        if "spoilt" in keys:
+            raise Spoilt('secret "spoilt" is spoilt')
+        return {key: key.upper() for key in keys if key != "absent"}
+
+    async def story() -> None:
+        calls = SharedFreshCalls(call)
+        first = asyncio.create_task(calls.get(["a", "b", "spoilt"]))  # all others are owed the next
+        await asyncio.sleep(0)
+        good = [asyncio.create_task(calls.get(["a", "b", "absent"])) for _ in range(2)]
+        bad = asyncio.create_task(calls.get(["a", "spoilt"]))
+        for task in (first, bad):
+            with pytest.raises(Spoilt):
+                await task
+        for task in good:
+            assert await task == {"a": "A", "b": "B"}
+
+    asyncio.run(story())
+    assert len(asked) <= 4 + 6
 
 
 def test_an_error_of_one_key_is_no_absence_of_another() -> None:
