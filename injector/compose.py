@@ -10,7 +10,6 @@ from pathlib import Path
 from injector.delivery.memory import InMemoryStaging
 from injector.delivery.staging import Staging
 from injector.handler import AdmissionHandler
-from injector.last_known import LastKnownGood
 from injector.proofs import Creator, Engine, NamespaceLabels, NamespaceMap, NamespaceTemplate
 from injector.requests import Claim
 from injector.server import InjectorRoutes
@@ -18,7 +17,6 @@ from injector.trust import Namespaces, Proof
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import Scope
-from secrets_svc.data.reading import ScopedReading
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
 from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, Settings
@@ -54,7 +52,11 @@ def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metr
     """
     wanted = settings.injector
     with ExitStack() as undo:
-        reading = stores.open_reading(deadline=wanted.deadline * 0.8, max_staleness=wanted.max_staleness)
+        reading = stores.open_reading(
+            deadline=wanted.deadline * 0.8,
+            max_staleness=wanted.max_staleness,
+            last_known_good=wanted.last_known_good,
+        )
         undo.callback(reading.close)
         where = _laptop() if wanted.cluster is None else _cluster(settings, wanted.cluster, reading.store_of)
         undo.callback(where.close)
@@ -64,7 +66,6 @@ def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metr
             proofs=[*_namespace_map(settings), *where.proofs],
             audit=audit,
             deadline=wanted.deadline,
-            last_known=_last_known(wanted.last_known_good, reading, where.staging),
         )
         metrics.watch_stores("reader", reading.states)
         routes = InjectorRoutes(
@@ -75,10 +76,6 @@ def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metr
             certified_only=wanted.client_ca is not None,
         )
         return Injector(routes, undo.pop_all().close)
-
-
-def _last_known(seconds: float, reading: ScopedReading, staging: Staging) -> LastKnownGood | None:
-    return LastKnownGood(max_age=seconds, reading=reading, staging=staging) if seconds else None
 
 
 def _namespace_map(settings: Settings) -> list[Proof]:

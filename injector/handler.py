@@ -14,7 +14,6 @@ from typing import TypedDict
 
 from injector.delivery.staging import Staged, Staging, rehearse
 from injector.dialects import ours
-from injector.last_known import LastKnownGood, LookedUp
 from injector.layout import Layout, lay_out, refuse_stray_references
 from injector.outcomes import ALL_FRESH, Outcome, StagedNames, outcome_of
 from injector.patch import build_patch
@@ -87,7 +86,7 @@ class AdmissionHandler:
 
     :param reading: looks names up. :param staging: puts values beside pods.
     :param proofs: the ones that the operator switched on. :param audit: one event a decision.
-    :param deadline: seconds for one admission. :param last_known: for when stores fail; off without it.
+    :param deadline: seconds for one admission.
     """
 
     def __init__(
@@ -98,14 +97,12 @@ class AdmissionHandler:
         proofs: Sequence[Proof],
         audit: AuditSink,
         deadline: float,
-        last_known: LastKnownGood | None = None,
     ) -> None:
         self._reading = reading
         self._staging = staging
         self._proofs = tuple(proofs)
         self._audit = audit
         self._deadline = deadline
-        self._last_known = last_known
         self._outcomes: WeightedCache[tuple[PodRequests, StagedNames], Outcome]
         self._outcomes = WeightedCache(MAX_OUTCOMES)
 
@@ -202,14 +199,16 @@ class AdmissionHandler:
             ) from None
 
     async def _find(self, admission: Admission, due: float) -> tuple[StagedNames, Mapping[Selector, float]]:
-        """Resolve and stage, again where something is written meanwhile; see :class:`LookedUp`."""
+        """Resolve and stage, again where something is written meanwhile. Second: what is as of which time,
+        because its store can't be asked now.
+        """
         try:
             async with asyncio.timeout_at(due):
                 for _ in range(_ATTEMPTS):
-                    hits, as_of = await self._look_up(admission)
+                    hits = await self._reading.resolve(admission.scope, admission.requests.selectors)
                     self._refuse_missing(admission, hits)
                     try:
-                        return await self._stage_all(admission, hits), as_of
+                        return await self._stage_all(admission, hits), _as_of(admission, hits)
                     except (Changed, NotFound):  # written or deleted since: look again
                         continue
         except TimeoutError:
@@ -218,12 +217,6 @@ class AdmissionHandler:
         except SecretsError as error:
             raise self._refused(error, admission) from error
         raise self._refused(Unavailable("it was written over and over while being read"), admission)
-
-    async def _look_up(self, admission: Admission) -> LookedUp:
-        scope, selectors = admission.scope, admission.requests.selectors
-        if self._last_known is None or admission.request.dry_run:
-            return LookedUp(await self._reading.resolve(scope, selectors), ALL_FRESH)
-        return await self._last_known.resolve(admission.request.namespace, scope, selectors)
 
     async def _stage_all(self, admission: Admission, hits: Hits) -> StagedNames:
         namespace, dry_run = admission.request.namespace, admission.request.dry_run
@@ -283,6 +276,12 @@ class AdmissionHandler:
         scope = admission.scope
         store = error.store or self._reading.stores_of(scope)
         return refuse_secrets(error, about, scope=scope, store=store, detail=error.message)
+
+
+def _as_of(admission: Admission, hits: Hits) -> Mapping[Selector, float]:
+    found = zip(admission.requests.selectors, hits, strict=True)
+    old = {selector: hit.as_of for selector, hit in found if hit is not None and hit.as_of is not None}
+    return old or ALL_FRESH
 
 
 class _Circumstances(TypedDict):

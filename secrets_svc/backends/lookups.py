@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
 
-from secrets_svc.core.errors import Unavailable
+from secrets_svc.core import deadline
+from secrets_svc.core.errors import DeadlineExceeded, Unavailable
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,11 +24,23 @@ class LookUps:
         self._pool = ThreadPoolExecutor(at_once, "look-up")
 
     def all(self, look: Callable[[K], V], wanted: Sequence[K]) -> list[V]:
-        """What ``look`` finds for each, in order. One failure fails all of it."""
+        """What ``look`` finds for each, in order. One failure fails all of it.
+
+        What nobody waits for any more by the time that its turn comes isn't looked up.
+
+        :raises DeadlineExceeded: that is so.
+        """
         if len(wanted) <= 1:
             return list(map(look, wanted))
+        due = deadline.due()
+
+        def in_time(key: K) -> V:
+            if time.monotonic() > due:
+                raise DeadlineExceeded("there was no time left to look everything up")
+            return look(key)
+
         try:
-            return list(self._pool.map(look, wanted))
+            return list(self._pool.map(in_time, wanted))
         except (RuntimeError, CancelledError) as error:
             raise Unavailable("the store is closed") from error
 

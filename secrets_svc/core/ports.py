@@ -37,6 +37,7 @@ class Resolved:
     :param size: bytes, where the store can tell without reading the value.
     :param field: what is wanted of the value, where that is a document; ``None``: all of it.
     :param pinned: whether the version was asked for by its token. It stands for the same value either way.
+    :param as_of: when its store said so, where that can't be asked now (seconds since the epoch).
     """
 
     ref: SecretRef
@@ -45,6 +46,7 @@ class Resolved:
     size: int | None = None
     field: str | None = None
     pinned: bool = dataclasses.field(default=False, compare=False)
+    as_of: float | None = dataclasses.field(default=None, compare=False)
     _hash: int = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -62,16 +62,23 @@ class Candidates:
 def _first(
     places: Iterable[tuple[SecretRef, StoreReading]], answers: Answers
 ) -> tuple[bool, Resolved | None]:
-    """Whether that can be told, and the narrowest."""
+    """Whether that can be told, and the narrowest. What a store that can't be asked now said before may give
+    a secret, and never its absence.
+    """
+    oldest: Found | None = None
     for ref, store in places:
         answer = answers.get(store)
         if answer is None:
             return False, None
         if isinstance(answer, SecretsError):
             raise answer
+        if answer.as_of is not None and (oldest is None or answer.as_of < (oldest.as_of or 0.0)):
+            oldest = answer
         hit = answer.get(ref)
         if hit is not None:
-            return True, hit
+            return True, hit if oldest is None else replace(hit, as_of=oldest.as_of)
+    if oldest is not None and oldest.failure is not None:
+        raise oldest.failure
     return True, None
 
 

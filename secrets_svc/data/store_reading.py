@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+from secrets_svc.core import deadline
 from secrets_svc.core.abilities import ReadsFields, ReadsVersions
-from secrets_svc.core.errors import DeadlineExceeded, NotFound, SecretsError, Unsupported
+from secrets_svc.core.errors import (
+    DeadlineExceeded,
+    NotFound,
+    SecretsError,
+    Throttled,
+    Unavailable,
+    Unreadable,
+    Unsupported,
+)
 from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion, TellsState
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.data.health import Health
 from secrets_svc.data.sharing import SharedFreshCalls
 
 T = TypeVar("T")
-Found = dict[SecretRef, Resolved]
+
+
+class Found(dict[SecretRef, Resolved]):
+    """Which references are there.
+
+    :ivar as_of: when the store said so, where it can't be asked now (seconds since the epoch).
+    :ivar failure: why it can't.
+    """
+
+    as_of: float | None = None
+    failure: SecretsError | None = None
+
 
 #: Entries; about 300 bytes each.
 MAX_REMEMBERED = 100_000
@@ -32,12 +53,14 @@ class ReadingOptions:
     :param inline: reads take microseconds and run where they are called, without a thread.
     :param deadline: seconds that one call may take, with all its tries.
     :param max_staleness: seconds for which an answer may be given again; 0 asks the store every time.
+    :param last_known_good: seconds for which it may be while the store fails, marked as such.
     :param threads: calls that may run at once.
     """
 
     inline: bool = False
     deadline: float = 4.0
     max_staleness: float = 0.0
+    last_known_good: float = 0.0
     threads: int = 8
 
 
@@ -54,8 +77,10 @@ class StoreReading:
         reader: SecretReader,
         options: ReadingOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
+        self._wall = wall
         self.health = Health(store)
         self._reader = reader
         self._options = options = options or ReadingOptions()
@@ -83,7 +108,7 @@ class StoreReading:
     def resolve_now(self, refs: Sequence[SecretRef]) -> Found:
         """As :meth:`resolve`, of an inline store."""
         try:
-            return self._reader.resolve(refs)
+            return Found(self._reader.resolve(refs))
         except SecretsError as error:
             error.store = self.store
             raise
@@ -93,6 +118,15 @@ class StoreReading:
 
         :raises SecretsError: the store failed: that is never taken for absence.
         """
+        try:
+            return await self._resolve_lately(refs)
+        except (Unavailable, DeadlineExceeded, Throttled) as failure:
+            known = self._recalled(refs, failure)
+            if known is None:
+                raise
+            return known
+
+    async def _resolve_lately(self, refs: Sequence[SecretRef]) -> Found:
         if not self._options.max_staleness:
             return await self._resolve_fresh(refs)
         now = self._clock()
@@ -101,14 +135,27 @@ class StoreReading:
         if missing:
             fresh = await self._resolve_fresh(missing)
             known |= {ref: fresh.get(ref) for ref in missing}
-        return {ref: resolved for ref, resolved in known.items() if resolved is not None}
+        return Found({ref: resolved for ref, resolved in known.items() if resolved is not None})
+
+    def _recalled(self, refs: Sequence[SecretRef], failure: SecretsError) -> Found | None:
+        """What the store said last, if that may serve while it fails and all of it is young enough."""
+        if not self._options.last_known_good or isinstance(failure, Unreadable):
+            return None
+        entries = [self._remembered.get(ref) for ref in refs]
+        known = [entry for entry in entries if entry is not None]
+        age = self._clock() - min((asked_at for asked_at, _ in known), default=-math.inf)
+        if len(known) < len(refs) or age > self._options.last_known_good:
+            return None
+        found = Found({resolved.ref: resolved for _, resolved in known if resolved is not None})
+        found.as_of, found.failure = self._wall() - age, failure
+        return found
 
     async def resolve_version(self, ref: SecretRef, version: str) -> Resolved | None:
         """That version of ``ref``; ``None`` where there is none, or its value isn't kept.
 
         :raises Unsupported: no earlier versions are kept here.
         """
-        async with _deadline(self._options.deadline, self):
+        async with self._deadline():
             return (await self._version_calls.get([(ref, version)])).get((ref, version))
 
     async def read(self, resolved: Resolved) -> SecretVersion:
@@ -117,8 +164,7 @@ class StoreReading:
         :raises Changed: it was written since: resolve again. :raises NotFound: it was deleted since.
         :raises Unsupported, InvalidArgument: there is no such field to give.
         """
-        async with _deadline(self._options.deadline, self):
-            return await self._run(lambda: self._read(resolved))
+        return await self._run(lambda: self._read(resolved))
 
     @property
     def condition(self) -> str:
@@ -135,8 +181,8 @@ class StoreReading:
         return "closed"
 
     def is_answering(self) -> bool:
-        """Whether it can be read."""
-        return self.condition in {"closed", "throttled"}
+        """Whether it is worth asking: when a break is over, only somebody who asks can tell."""
+        return self.condition != "open"
 
     def close(self) -> None:
         """Close the reader and its threads."""
@@ -149,7 +195,7 @@ class StoreReading:
         return entry is not None and now - entry[0] <= self._options.max_staleness
 
     def _remember(self, refs: Sequence[SecretRef], asked_at: float, found: Found) -> None:
-        if not self._options.max_staleness:
+        if not (self._options.max_staleness or self._options.last_known_good):
             return
         for ref in refs:
             self._remembered[ref] = (asked_at, found.get(ref))
@@ -163,12 +209,12 @@ class StoreReading:
             found = self.resolve_now(refs)
             self._remember(refs, asked_at, found)
             return found
-        async with _deadline(self._options.deadline, self):
-            return await self._calls.get(refs, max_age=self._options.max_staleness)
+        async with self._deadline():
+            return Found(await self._calls.get(refs, max_age=self._options.max_staleness))
 
     async def _resolve_in_thread(self, refs: tuple[SecretRef, ...]) -> Found:
         asked_at = self._clock()
-        found = await self._run(lambda: self._reader.resolve(refs))
+        found = Found(await self._run(lambda: self._reader.resolve(refs)))
         self._remember(refs, asked_at, found)
         return found
 
@@ -206,49 +252,62 @@ class StoreReading:
     async def _run(self, call: Callable[[], T]) -> T:
         """``call``, again where that is safe (reading always is) and makes sense."""
         attempt = 1
+        due = asyncio.get_running_loop().time() + self._options.deadline
         while True:
             try:
-                return await self._attempt(call, again=attempt > 1)
+                return await self._attempt(call, due, again=attempt > 1)
             except SecretsError as error:
                 pause = self.health.pause(error, attempt) if self._pool is not None else None
-                if pause is None:
+                if pause is None or asyncio.get_running_loop().time() + pause > due:
                     error.store = self.store
                     raise
             attempt += 1
             await asyncio.sleep(pause)
 
-    async def _attempt(self, call: Callable[[], T], *, again: bool) -> T:
+    async def _attempt(self, call: Callable[[], T], due: float, *, again: bool) -> T:
+        """One try, which is heard of once, whoever waits for it. What waits for a thread of ours until it is
+        late isn't begun any more, and says nothing about the store.
+        """
         if self._pool is None:
             return call()
         self.health.begin(again=again)
+        begun = False
+
+        def begin() -> T:
+            nonlocal begun
+            begun = True
+            with deadline.until(due):
+                return call()
+
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            async with asyncio.timeout_at(due):
+                result = await asyncio.get_running_loop().run_in_executor(self._pool, begin)
+        except TimeoutError:
+            late = self._late()
+            if begun:
+                self.health.failed(late)
+            else:
+                self.health.gave_up()
+            raise late from None
         except SecretsError as error:
             self.health.failed(error)
+            raise
+        except asyncio.CancelledError:
+            self.health.gave_up()
             raise
         self.health.succeeded()
         return result
 
-    def late(self) -> DeadlineExceeded:
-        """For what took too long; counts as a failure."""
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """For one who waits: calls under way go on for the others."""
+        try:
+            async with asyncio.timeout(self._options.deadline):
+                yield
+        except TimeoutError:
+            raise self._late() from None
+
+    def _late(self) -> DeadlineExceeded:
         error = DeadlineExceeded(f'store "{self.store}" did not answer within {self._options.deadline:g} s')
-        self.health.failed(error)
         error.store = self.store
         return error
-
-
-class _deadline:  # used like a function
-    """``asyncio.timeout`` whose end is our own error."""
-
-    def __init__(self, seconds: float, reading: StoreReading) -> None:
-        self._timeout = asyncio.timeout(seconds)
-        self._reading = reading
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, *exception: object) -> None:
-        try:
-            await self._timeout.__aexit__(*exception)  # type: ignore[arg-type]
-        except TimeoutError as error:
-            raise self._reading.late() from error

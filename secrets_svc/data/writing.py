@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from secrets_svc.core.abilities import RefusesWrites, VersionInfo
-from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError
+from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError, Unreadable
 from secrets_svc.core.ports import Capabilities, Fits, Page, SecretWriter
 from secrets_svc.core.routing import Routes
 from secrets_svc.core.scope import Scope
@@ -221,9 +222,7 @@ class RoutedWriter:
 
     def is_answering(self, organization: str) -> bool:
         """Whether any store can be used: one that can't is no reason to keep people from the others."""
-        # Not a secret that is there: a single damaged entry would take everything out of service.
-        absent = SecretRef(Scope(organization), "probe-of-readiness")
-        return any(_answers(store, absent) for store in self._stores.values())
+        return any(_answers(store, organization) for store in self._stores.values())
 
     def states(self) -> dict[str, str]:
         """How each store fares, in a word."""
@@ -241,14 +240,23 @@ class RoutedWriter:
         return self._stores[self.store_of(ref.scope)]
 
 
-def _answers(store: ValidatedWriter, absent: SecretRef) -> bool:
+def _answers(store: ValidatedWriter, organization: str) -> bool:
+    # Not a secret that is there: a single damaged entry would take everything out of service.
+    probe = "probe-of-readiness"
+    scopes = [Scope(organization)]
+    if store.is_read_only:  # of other levels it knows without asking that it has none
+        scopes += [Scope(organization, domain, project) for domain, project in _other_levels(probe)]
     try:
-        store.describe(absent)
-    except NotFound:
-        return True
+        for scope in scopes:
+            with suppress(NotFound, Unreadable):
+                store.describe(SecretRef(scope, probe))
     except SecretsError:
         return False
     return True
+
+
+def _other_levels(name: str) -> tuple[tuple[str | None, str | None], ...]:
+    return (name, None), (None, name), (name, name)
 
 
 def _cursor(names: tuple[str, ...], at: int, inner: str | None) -> str:

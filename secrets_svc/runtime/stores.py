@@ -48,12 +48,12 @@ class Store:
             writer = RetryingWriter(store=self.name, writer=writer, at_once=at_once)
         return ValidatedWriter(writer=writer, capabilities=capabilities, store=self.name, refuses=refuses)
 
-    def open_reading(self, *, deadline: float, max_staleness: float = 0.0) -> StoreReading:
-        """With the reader's identity.
-
-        :param deadline: seconds for one call. :param max_staleness: seconds an answer may serve again.
-        """
-        options = ReadingOptions(self.backend.capabilities.inline, deadline, max_staleness)
+    def open_reading(
+        self, *, deadline: float, max_staleness: float = 0.0, last_known_good: float = 0.0
+    ) -> StoreReading:
+        """With the reader's identity. Parameters as of :class:`ReadingOptions`."""
+        inline = self.backend.capabilities.inline
+        options = ReadingOptions(inline, deadline, max_staleness, 0.0 if inline else last_known_good)
         reader = self.backend.open_reader(self.settings, state=self.state)
         return StoreReading(store=self.name, reader=reader, options=options)
 
@@ -76,12 +76,16 @@ class Stores:
             undo.pop_all()
             return RoutedWriter(writers, self.routes)
 
-    def open_reading(self, *, deadline: float, max_staleness: float = 0.0) -> ScopedReading:
+    def open_reading(
+        self, *, deadline: float, max_staleness: float = 0.0, last_known_good: float = 0.0
+    ) -> ScopedReading:
         """A reader of each, joined; see :meth:`Store.open_reading`."""
         with ExitStack() as undo:
             readings = {}
             for name, store in self.by_name.items():
-                readings[name] = store.open_reading(deadline=deadline, max_staleness=max_staleness)
+                readings[name] = store.open_reading(
+                    deadline=deadline, max_staleness=max_staleness, last_known_good=last_known_good
+                )
                 undo.callback(readings[name].close)
             undo.pop_all()
             return ScopedReading(readings, self.routes)

@@ -13,7 +13,6 @@ import jsonpatch
 
 from injector.delivery.memory import InMemoryStaging
 from injector.handler import AdmissionHandler
-from injector.last_known import LastKnownGood
 from injector.proofs import NamespaceMap
 from injector.requests import Claim
 from secrets_svc.core.audit import AuditEvent, AuditSink
@@ -100,23 +99,22 @@ class Kit:
         self.reader = RecordingReader()
         self.audit = AuditList()
         self.staging = InMemoryStaging(keep_values=True)
-        options = ReadingOptions(inline=inline, deadline=deadline * 0.8)
-        self.reading = ScopedReading.of(StoreReading(store="local", reader=self.reader, options=options))
+        options = ReadingOptions(inline=inline, deadline=deadline * 0.8, last_known_good=last_known_good)
         self.now = 1000.0
-        last_known = LastKnownGood(
-            max_age=last_known_good,
-            reading=self.reading,
-            staging=self.staging,
+        store = StoreReading(
+            store="local",
+            reader=self.reader,
+            options=options,
             clock=lambda: self.now,
             wall=lambda: self.now,
         )
+        self.reading = ScopedReading.of(store)
         self.handler = AdmissionHandler(
             reading=self.reading,
             staging=self.staging,
             proofs=[NamespaceMap("flyte", {NAMESPACE: Claim("shop", "production")})],
             audit=self.audit,
             deadline=deadline,
-            last_known=last_known if last_known_good else None,
         )
 
     def send(self, body: bytes) -> dict[str, Any]:

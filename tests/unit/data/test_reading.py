@@ -17,6 +17,7 @@ from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType, Selector
 from secrets_svc.core.value import SecretValue
+from secrets_svc.data.health import THRESHOLD
 from secrets_svc.data.reading import ScopedReading
 from secrets_svc.data.store_reading import ReadingOptions, StoreReading
 
@@ -283,6 +284,72 @@ def test_a_store_that_hangs_is_given_up_in_time(store: MemoryStore) -> None:
         assert time.monotonic() - started < 2
 
     asyncio.run(story())
+    chain.close()
+
+
+def test_a_slow_call_is_one_failure_however_many_wait_for_it(store: MemoryStore) -> None:
+    chain = reading(WatchedReader(store.reader(), delay=1), ReadingOptions(deadline=0.1))
+
+    async def story() -> None:
+        asks = [chain.resolve(NARROW, select("a")) for _ in range(20)]
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        assert {type(result) for result in results} == {DeadlineExceeded}
+
+    asyncio.run(story())
+    assert chain.states() == {"s": "closed"}
+    chain.close()
+
+
+def test_what_waits_for_a_thread_of_ours_says_nothing_about_the_store(store: MemoryStore) -> None:
+    reader = WatchedReader(store.reader(), delay=1)
+    chain = reading(reader, ReadingOptions(deadline=0.2, threads=1))
+
+    async def story() -> None:
+        asks = [chain.resolve(NARROW, select(f"n-{number}")) for number in range(30)]
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        assert {type(result) for result in results} == {DeadlineExceeded}
+
+    asyncio.run(story())
+    assert len(reader.asked) == 1
+    assert chain.states() == {"s": "closed"}
+    chain.close()
+
+
+def test_a_slow_read_counts_too(store: MemoryStore) -> None:
+    put(store, NARROW, "a", b"x")
+    reader = WatchedReader(store.reader())
+    chain = reading(reader, ReadingOptions(deadline=0.1))
+
+    async def story() -> None:
+        [hit] = await chain.resolve(NARROW, select("a"))
+        assert hit is not None
+        reader.delay = 0.5
+        for _ in range(THRESHOLD):
+            with pytest.raises(DeadlineExceeded):
+                await chain.read(hit)
+
+    asyncio.run(story())
+    assert chain.states() == {"s": "open"}
+    chain.close()
+
+
+def test_when_a_break_is_over_it_is_worth_asking(store: MemoryStore) -> None:
+    """Else whoever is told not to send pods here would never send the one that finds it well."""
+    reader = WatchedReader(store.reader(), broken=NARROW)
+    chain = reading(reader, ReadingOptions())
+
+    async def story() -> None:
+        while chain.is_answering():
+            with pytest.raises(Unavailable):
+                await chain.resolve(NARROW, select("a"))
+        while not chain.is_answering():
+            await asyncio.sleep(0.02)
+        assert chain.states() == {"s": "half-open"}
+        reader.broken = None
+        assert await chain.resolve(NARROW, select("a")) == (None,)
+        assert chain.states() == {"s": "closed"}
+
+    asyncio.run(asyncio.wait_for(story(), 30))
     chain.close()
 
 

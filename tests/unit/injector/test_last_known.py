@@ -12,13 +12,11 @@ from admissions import NAMESPACE, SHOP, STATUS, Kit, RecordingReader, apply, pat
 from counted_reader import CountedReader
 
 from injector.delivery.memory import InMemoryStaging
-from injector.delivery.staging import Read, Staged, ValueFacts
-from injector.last_known import MAX_KNOWN, LastKnownGood
 from secrets_svc.core.errors import PermissionDenied, SecretsError, Spoilt, Throttled, Unavailable
-from secrets_svc.core.ports import Resolved
+from secrets_svc.core.ports import SecretReader
 from secrets_svc.core.routing import Route, Routes
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import Selector
+from secrets_svc.core.secret import SecretRef, Selector
 from secrets_svc.data.reading import ScopedReading
 from secrets_svc.data.store_reading import ReadingOptions, StoreReading
 
@@ -147,29 +145,27 @@ class World:
         self.own, self.common = RecordingReader(), RecordingReader()
         self.slow = CountedReader(self.common)
         self.reading = ScopedReading(
-            {
-                "own": StoreReading(store="own", reader=self.own, options=ReadingOptions(deadline=30)),
-                "common": StoreReading(
-                    store="common", reader=self.slow, options=ReadingOptions(deadline=0.3)
-                ),
-            },
+            {"own": self._store("own", self.own, 30), "common": self._store("common", self.slow, 0.3)},
             Routes([Route("own", project="shop"), Route("common")]),
         )
         self.staging = InMemoryStaging()
-        self.known = LastKnownGood(
-            max_age=60, reading=self.reading, staging=self.staging, clock=lambda: 0.0, wall=lambda: 7.0
-        )
         self.own.put("a", b"a")
         self.common.put("b", b"b", DOMAIN)
 
+    @staticmethod
+    def _store(name: str, reader: SecretReader, deadline: float) -> StoreReading:
+        options = ReadingOptions(deadline=deadline, last_known_good=60)
+        return StoreReading(store=name, reader=reader, options=options, clock=lambda: 0.0, wall=lambda: 7.0)
+
     async def look_up(self, *names: str, namespace: str = NAMESPACE) -> tuple[list[str | None], list[str]]:
         """Versions, and the names that are as of an earlier time; stages what is found."""
-        hits, as_of = await self.known.resolve(namespace, SHOP, tuple(map(Selector, names)))
+        hits = await self.reading.resolve(SHOP, tuple(map(Selector, names)))
         for hit in hits:
             if hit is not None and self.staging.staged(namespace, hit) is None:
                 await self.staging.stage(namespace, hit, self.reading.read)
-        assert set(as_of.values()) <= {7.0}
-        return [hit.token if hit else None for hit in hits], [each.name for each in as_of]
+        old = [hit.ref.name for hit in hits if hit is not None and hit.as_of is not None]
+        assert {hit.as_of for hit in hits if hit is not None} <= {None, 7.0}
+        return [hit.token if hit else None for hit in hits], old
 
 
 @pytest.fixture
@@ -192,14 +188,87 @@ def test_stores_that_are_well_are_asked_all_the_same(world: World) -> None:
     asyncio.run(story())
 
 
-def test_a_narrower_store_that_fails_decides_for_nobody(world: World) -> None:
+def test_what_a_narrower_store_said_stands_behind_what_a_wider_one_says_now(world: World) -> None:
     async def story() -> None:
         await world.look_up("a", "b")
         world.own.failing = DOWN
         world.common.put("b", b"new", DOMAIN)
-        assert await world.look_up("a", "b") == (["token-1", "token-1"], ["a", "b"])
+        assert await world.look_up("a", "b") == (["token-1", "token-2"], ["a", "b"])
 
     asyncio.run(story())
+
+
+def test_it_never_stands_for_absence(world: World) -> None:
+    async def story() -> None:
+        assert await world.look_up("a", "nothing") == (["token-1", None], [])
+        world.common.failing = DOWN
+        assert await world.look_up("a") == (["token-1"], [])
+        with pytest.raises(Unavailable):
+            await world.look_up("a", "nothing")
+
+    asyncio.run(story())
+
+
+def test_a_spoilt_secret_of_a_store_that_is_well_is_refused(world: World) -> None:
+    async def story() -> None:
+        await world.look_up("a", "b")
+        world.common.failing, world.own.failing = DOWN, Spoilt("spoilt")
+        with pytest.raises(Spoilt):
+            await world.look_up("a", "b")
+
+    asyncio.run(story())
+
+
+def test_what_any_scope_saw_replaced_or_gone_is_given_to_none(world: World) -> None:
+    """What is remembered is the secret, whoever looked, in whatever scope and for whichever field."""
+    bank = Scope("flyte", "production", "bank")
+
+    async def story() -> None:
+        await world.look_up("b")
+        world.common.put("b", b"new", DOMAIN)
+        [seen] = await world.reading.resolve(bank, (Selector("b", field="f"),))
+        assert seen is not None
+        assert seen.token == "token-2"
+        world.common.failing = DOWN
+        [hit] = await world.reading.resolve(SHOP, (Selector("b"),))
+        assert hit is not None
+        assert (hit.token, hit.as_of) == ("token-2", 7.0)
+        with pytest.raises(Unavailable):  # it isn't staged
+            await world.look_up("b")
+        world.common.failing = None
+        world.common.values.clear()
+        await world.reading.resolve(bank, (Selector("b"),))
+        world.common.failing = DOWN
+        with pytest.raises(Unavailable):
+            await world.reading.resolve(SHOP, (Selector("b"),))
+
+    asyncio.run(story())
+
+
+def test_with_a_maximum_staleness_it_is_as_old_as_the_call_that_told() -> None:
+    now = 0.0
+    reader = RecordingReader()
+    reader.put("a", b"x")
+    options = ReadingOptions(max_staleness=50, last_known_good=60)
+    store = StoreReading(
+        store="s", reader=reader, options=options, clock=lambda: now, wall=lambda: 1000 + now
+    )
+    ref = SecretRef(SHOP, "a")
+
+    async def story() -> None:
+        nonlocal now
+        await store.resolve([ref])
+        now = 49.0
+        await store.resolve([ref])  # remembered
+        reader.failing = DOWN
+        now = 59.0
+        assert (await store.resolve([ref])).as_of == 1000.0
+        now = 61.0
+        with pytest.raises(Unavailable):
+            await store.resolve([ref])
+
+    asyncio.run(story())
+    store.close()
 
 
 def test_a_store_that_hangs_fails_too(world: World) -> None:
@@ -223,32 +292,20 @@ def test_what_is_staged_in_another_namespace_only_is_refused(world: World) -> No
     asyncio.run(story())
 
 
-def test_no_more_names_are_kept_than_fit() -> None:
-    class Everything:
-        """All is staged."""
-
-        def staged(self, namespace: str, resolved: Resolved) -> Staged | None:
-            return Staged("ss-x", resolved, ValueFacts(1, None))
-
-        async def stage(self, namespace: str, resolved: Resolved, read: Read) -> Staged:
-            raise NotImplementedError
-
+def test_no_more_names_are_kept_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets_svc.data.store_reading.MAX_REMEMBERED", 100)
     reader = RecordingReader()
-    names = tuple(f"n-{number}" for number in range(MAX_KNOWN + 1))
-    for name in names:
-        reader.put(name, b"x")
-    reading = ScopedReading.of(
-        StoreReading(store="s", reader=reader, options=ReadingOptions(inline=True, max_staleness=0.001))
-    )
-    known = LastKnownGood(max_age=60, reading=reading, staging=Everything())
+    refs = [SecretRef(SHOP, f"n-{number}") for number in range(101)]
+    for ref in refs:
+        reader.put(ref.name, b"x")
+    store = StoreReading(store="s", reader=reader, options=ReadingOptions(last_known_good=60))
 
     async def story() -> None:
-        await known.resolve(NAMESPACE, SHOP, tuple(map(Selector, names)))
+        assert len(await store.resolve(refs)) == 101
         reader.failing = DOWN
-        await asyncio.sleep(0.01)
-        assert (await known.resolve(NAMESPACE, SHOP, (Selector(names[-1]),))).as_of
+        assert (await store.resolve(refs[-1:])).as_of is not None
         with pytest.raises(Unavailable):
-            await known.resolve(NAMESPACE, SHOP, (Selector(names[0]),))
+            await store.resolve(refs[:1])
 
     asyncio.run(story())
-    reading.close()
+    store.close()
