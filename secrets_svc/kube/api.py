@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 #: Bytes of one answer; a list comes in pages.
 MAX_ANSWER = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
 #: Bytes of one event of a watch: an object's own limit and then some.
 MAX_EVENT = 8 * 1024 * 1024
 
@@ -61,7 +63,7 @@ class ApiServer:
     ) -> Object:
         """The object that the server answers.
 
-        :param timeout: seconds, for connecting and for each pause of the answer.
+        :param timeout: seconds: for connecting, for each pause of the answer, and for all of its body.
         :raises ApiError: it answers something else, or nothing.
         """
         response = self._send(
@@ -70,7 +72,7 @@ class ApiServer:
             body=body,
             headers={"accept": accept, "content-type": content_type},
         )
-        answer = _decoded(_whole(response))
+        answer = _decoded(_whole(response, time.monotonic() + timeout))
         if response.status >= 300:
             raise of_status(response.status, answer, response.headers.get("retry-after"))
         if not isinstance(answer, dict):
@@ -153,15 +155,19 @@ def _told_apart() -> Iterator[None]:
         raise NoAnswer from error
 
 
-def _whole(response: urllib3.HTTPResponse) -> bytes:
-    """What the server answers; a longer answer than we take is none."""
+def _whole(response: urllib3.HTTPResponse, due: float) -> bytes:
+    """What the server answers; a longer answer than we take is none, and time runs over all of it."""
+    parts: list[bytes] = []
+    size = 0
     with _told_apart():
-        data = response.read(MAX_ANSWER + 1)
-    if len(data) > MAX_ANSWER:
-        response.close()
-        raise ApiError(502, "BadAnswer")
+        while part := response.read1(_CHUNK):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ANSWER or time.monotonic() > due:
+                response.close()
+                raise TimedOut if size <= MAX_ANSWER else ApiError(502, "BadAnswer")
     response.release_conn()
-    return data
+    return b"".join(parts)
 
 
 class Watch:

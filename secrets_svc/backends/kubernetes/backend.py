@@ -58,7 +58,8 @@ class KubernetesBackend:
 
 def _places(settings: KubernetesSettings, way: Way) -> KubernetesPlaces:
     api = connect(way.kubeconfig, context=way.context, connections=_CALLERS + settings.lookups)
-    return KubernetesPlaces(api, settings.namespace, timeout=settings.timeout)
+    closed = settings.closed_namespaces
+    return KubernetesPlaces(api, settings.namespace, timeout=settings.timeout, closed=closed)
 
 
 def _namespace(settings: KubernetesSettings, way: Way, connections: int) -> Namespace:

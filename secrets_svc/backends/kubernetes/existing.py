@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from secrets_svc.backends.existing.places import Document, Found
+from secrets_svc.backends.kubernetes.names import KEY_LABEL, MANAGED
 from secrets_svc.backends.kubernetes.namespace import SECRETS, Namespace
 from secrets_svc.backends.kubernetes.provenance import last_change, moment
 from secrets_svc.core.errors import InvalidArgument, Unavailable, Unsupported
@@ -24,8 +26,11 @@ from secrets_svc.kube.informer import Metadata
 _NEVER = (
     "kubernetes.io/service-account-token",
     "bootstrap.kubernetes.io/token",
+    "helm.sh/release.v1",
     "secrets-svc.internal/staged",
 )
+#: Labels of what is somebody's in another way: a secret of a scope, a key of ours.
+_NOT_THESE = (MANAGED, KEY_LABEL)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -34,9 +39,11 @@ class KubernetesPlaces:
     """See :class:`secrets_svc.backends.existing.places.Places`. Paths are ``name`` or ``namespace/name``.
 
     :param api: closed with this. :param namespace: of names alone. :param timeout: seconds for one call.
+    :param closed: patterns of namespaces in which there is nothing for tasks, whatever a project is called.
     """
 
-    def __init__(self, api: ApiServer, namespace: str, *, timeout: float) -> None:
+    def __init__(self, api: ApiServer, namespace: str, *, timeout: float, closed: Iterable[str] = ()) -> None:
+        self._closed = tuple(closed)
         self._api = api
         self._namespace = namespace
         self._timeout = timeout
@@ -67,6 +74,8 @@ class KubernetesPlaces:
         for object_ in self._objects(fixed):
             found = Metadata.of(object_)
             path = f"{found.namespace}/{found.name}" if above else found.name
+            if above and self._is_closed(found.namespace):
+                continue
             if not found.terminating and template.ref_of(path, within.organization) is not None:
                 yield path, _found(object_)
 
@@ -78,6 +87,8 @@ class KubernetesPlaces:
         above, _, name = path.rpartition("/")
         if not _NAME.fullmatch(name) or not _NAMESPACE.fullmatch(above or self._namespace):
             return None  # no object can be called so
+        if above and self._is_closed(above):
+            return None
         namespace = Namespace(self._api, above or self._namespace, timeout=self._timeout)
         object_ = namespace.find(SECRETS, name, accept=accept)
         if object_ is None:
@@ -86,7 +97,10 @@ class KubernetesPlaces:
         found = Metadata.of(object_)
         if (found.name, found.namespace) != (name, namespace.name) or not found.uid:
             raise Unavailable("the API server doesn't answer as it should: that is another object")
-        return None if found.terminating else object_
+        return None if found.terminating or any(label in found.labels for label in _NOT_THESE) else object_
+
+    def _is_closed(self, namespace: str) -> bool:
+        return any(fnmatchcase(namespace, pattern) for pattern in self._closed)
 
     def _check(self, namespace: Namespace, *, may_be_absent: bool) -> None:
         """What isn't in a namespace isn't there; what isn't in one that is being deleted, nobody knows."""
@@ -99,7 +113,10 @@ class KubernetesPlaces:
                 raise
 
     def _objects(self, namespace: str | None) -> Iterator[Object]:
-        query = {"fieldSelector": ",".join(f"type!={each}" for each in _NEVER)}
+        query = {
+            "fieldSelector": ",".join(f"type!={each}" for each in _NEVER),
+            "labelSelector": ",".join(f"!{each}" for each in _NOT_THESE),
+        }
         path = path_of("v1", "secrets", namespace)
         with _translated():
             for page in self._api.pages(path, timeout=self._timeout, query=query, accept=METADATA_LIST):

@@ -56,6 +56,11 @@ class KubernetesSettings(BaseModel):
         "{project}.{name}#password, or namespace and name, e.g. {project}/{name}. What stands behind # is "
         "the data key; without it, a request must say it.",
     )
+    closed_namespaces: tuple[str, ...] = Field(
+        default=("kube-*", "secrets-svc", "flyte"),
+        description="With namespaces in existing: patterns of those in which there is nothing for tasks, "
+        "whatever a project is called.",
+    )
     kubeconfig: AbsolutePath | None = Field(
         default=None,
         description="How to reach the API server; by default the identity that Kubernetes gives to pods.",

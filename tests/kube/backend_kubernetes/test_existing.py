@@ -18,7 +18,7 @@ from secrets_svc.backends.existing.reader import ExistingReader
 from secrets_svc.backends.existing.writer import ExistingWriter
 from secrets_svc.backends.kubernetes import BACKEND
 from secrets_svc.backends.kubernetes.settings import KubernetesSettings
-from secrets_svc.core.errors import InvalidArgument, Unavailable, Unsupported
+from secrets_svc.core.errors import InvalidArgument, NotFound, Unavailable, Unsupported
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef
 
@@ -138,6 +138,43 @@ def test_tokens_of_the_cluster_are_given_to_nobody(outside: OutsideKubernetes) -
         with pytest.raises(Unsupported, match="no task gets it"):
             reader.read(ref, reader.resolve([ref])[ref].token)
     assert writer.list(Scope("flyte")).items == ()
+
+
+def test_what_is_somebody_else_s_in_another_way_is_not_there(outside: OutsideKubernetes) -> None:
+    """Secrets of scopes, keys of this service, releases of Helm: a project may be called as it likes."""
+    outside.put(
+        "shop.managed",
+        {"token": "x"},
+        metadata={"name": "shop.managed", "labels": {"app.flyte.org/managed": "true"}},
+    )
+    outside.put(
+        "shop.key",
+        {"token": "x"},
+        metadata={"name": "shop.key", "labels": {"secrets-svc.internal/operations-key": "true"}},
+    )
+    outside.put("shop.release", {"token": "x"}, type="helm.sh/release.v1")
+    reader, writer = outside.reader("{project}.{name}#token"), outside.writer("{project}.{name}#token")
+    refs = [SecretRef(IN_SHOP, name) for name in ("managed", "key")]
+    assert reader.resolve(refs) == {}
+    release = SecretRef(IN_SHOP, "release")
+    with pytest.raises(Unsupported, match="no task gets it"):
+        reader.read(release, reader.resolve([release])[release].token)
+    assert writer.list(Scope("flyte")).items == ()
+
+
+@pytest.mark.parametrize("project", ["kube-system", "kube-public", "secrets-svc", "flyte"])
+def test_a_project_called_as_a_namespace_of_the_cluster_s_gets_nothing_of_it(
+    outside: OutsideKubernetes, project: str
+) -> None:
+    outside.cluster.api("POST", "/api/v1/namespaces", {"metadata": {"name": project}})  # it may be there
+    body = {"metadata": {"name": "installation-key"}, "data": {"key": "eA=="}}
+    outside.cluster.api("POST", f"/api/v1/namespaces/{project}/secrets", body)
+    ref = SecretRef(Scope("flyte", project=project), "installation-key")
+    reader, writer = outside.reader("{project}/{name}#key"), outside.writer("{project}/{name}#key")
+    assert reader.resolve([ref]) == {}
+    with pytest.raises(NotFound):
+        writer.describe(ref)
+    assert [item for item in writer.list(Scope("flyte")).items if item.ref == ref] == []
 
 
 def test_without_rights_or_a_namespace_nothing_is_taken_for_absent(outside: OutsideKubernetes) -> None:
