@@ -115,5 +115,5 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
             env[request.env] = version.value
         if request.file is not None:
             files.append(TaskFile(request.file, version.value, request.mode))
-        audit.append(AuditSecret.of(version.ref, version=version.token, store=store))
+        audit.append(AuditSecret.of(version.ref, version=version.token, store=store, field=request.field))
     return TaskSecrets(env, tuple(files), tuple(audit), tuple(absent))

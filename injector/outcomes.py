@@ -58,7 +58,7 @@ def outcome_of(
             continue
         found_at = what.resolved.ref
         store = store_of(found_at.scope)
-        audit.append(AuditSecret.of(found_at, version=what.resolved.token, store=store))
+        audit.append(AuditSecret.of(found_at, version=what.resolved.token, store=store, field=request.field))
         if request.selector in as_of:
             at = rfc3339(as_of[request.selector])
             warnings.append(

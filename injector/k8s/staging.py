@@ -210,12 +210,17 @@ def lease_object(name: str, resolved: Resolved, *, key_id: str, holder: str, dur
             "name": name,
             "labels": {keys.STAGED: "true", keys.NOT_FOR_BACKUP: "true", keys.KEY_ID: key_id},
             "annotations": {
-                keys.LEASE_SECRET: f"{resolved.ref.name} in {resolved.ref.scope}",
+                keys.LEASE_SECRET: _named(resolved),
                 keys.LEASE_VERSION: resolved.token,
             },
         },
         "spec": {"holderIdentity": holder, "leaseDurationSeconds": max(1, int(duration)), "renewTime": now},
     }
+
+
+def _named(resolved: Resolved) -> str:
+    field = "" if resolved.field is None else f', field "{resolved.field}"'
+    return f"{resolved.ref.name} in {resolved.ref.scope}{field}"
 
 
 def secret_object(name: str, lease: Metadata, version: SecretVersion) -> Object:

@@ -21,17 +21,26 @@ class AuditSecret:
     """A secret as an event names it.
 
     :param scope: where it was found, or asked for; ``None`` where nothing was found.
+    :param field: what of its value was given, where that isn't all of it.
     """
 
     name: str
     scope: Scope | None = None
     version: str | None = None
     store: str | None = None
+    field: str | None = None
 
     @classmethod
-    def of(cls, ref: SecretRef, *, version: str | None = None, store: str | None = None) -> AuditSecret:
+    def of(
+        cls,
+        ref: SecretRef,
+        *,
+        version: str | None = None,
+        store: str | None = None,
+        field: str | None = None,
+    ) -> AuditSecret:
         """For a full reference."""
-        return cls(ref.name, ref.scope, version, store)
+        return cls(ref.name, ref.scope, version, store, field)
 
 
 @dataclass(slots=True)
@@ -107,7 +116,7 @@ def _secret_entry(secret: AuditSecret) -> dict[str, Any]:
             "project": secret.scope.project,
         }
         entry.update({key: value for key, value in parts.items() if value is not None})
-    for key, value in (("version", secret.version), ("store", secret.store)):
+    for key, value in (("version", secret.version), ("store", secret.store), ("field", secret.field)):
         if value is not None:
             entry[key] = value
     return entry

@@ -81,7 +81,10 @@ class JsonDocument:
 
     def whole(self) -> SecretValue:
         """See :class:`Document`: compact JSON."""
-        text = json.dumps(self._fields, ensure_ascii=False, separators=(",", ":"))
+        try:
+            text = json.dumps(self._fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        except ValueError:
+            raise InvalidArgument("its value has a number that JSON has no form for") from None
         return _encoded(text, "its value")
 
     def field(self, name: str) -> SecretValue:

@@ -29,7 +29,7 @@ class VaultBackend:
         max_value=MAX_VALUE,
         separate_identities=True,
         versions=10,
-        recovery="until it is created again: `vault kv undelete`",
+        recovery="until it is created again: `vault kv undelete`, then `vault kv rollback`",
     )
     settings_model = VaultSettings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Iterator
 
 from secrets_svc.backends.vault.kv import Kv
@@ -15,6 +16,8 @@ from secrets_svc.core.secret import SecretMetadata
 
 _Parts = tuple[str, str, str]
 _LEVELS = 3
+
+_log = logging.getLogger(__name__)
 
 
 def check_limit(limit: int) -> None:
@@ -88,5 +91,6 @@ def _metadata(kv: Kv, organization: str, parts: _Parts) -> SecretMetadata | None
         return None
     try:
         return found.metadata(ref)
-    except Spoilt:
+    except Spoilt as error:
+        _log.warning("not listed: %s", error)
         return None
