@@ -18,7 +18,8 @@ from soaking import PROJECTS, Cost, Soak, failing_stores
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 120)
 #: The share of it after which all threads and caches are there.
 WARM_UP = 0.4
-MORE_MIB = 8.0
+#: MiB for two minutes, and one for each two more: caches fill up, and malloc's free memory lies scattered.
+MORE_MIB = 8.0 + max(0.0, SECONDS - 120) / 120
 MORE_FILES = 5
 
 

@@ -156,6 +156,7 @@ def _answer(status: int, body: bytes, *headers: str) -> bytes:
 
 ANSWERS = {
     "HTML instead of JSON": _answer(200, _PAGE),
+    "a 404 page of a proxy": _answer(404, _PAGE),
     "429": _answer(429, _JSON),
     "429 with Retry-After": _answer(429, _JSON, "retry-after: 1"),
     "500": _answer(500, _JSON),

@@ -42,6 +42,7 @@ CAUSES: dict[str, set[str]] = {
     "reset half-way": {"unavailable"},
     "truncated body": {"unavailable"},
     "HTML instead of JSON": {"unavailable"},
+    "a 404 page of a proxy": {"unavailable"},
     "429": {"throttled"},
     "429 with Retry-After": {"throttled"},
     "500": {"unavailable"},
