@@ -12,7 +12,7 @@ import msgspec
 
 from injector.delivery.staging import ValueFacts
 from injector.dialects import ours
-from injector.fit import misfit
+from injector.fit import value_misfit
 from injector.keys import REQUEST
 from injector.layout import lay_out
 from injector.refusals import absence_of, refuse_secrets
@@ -108,7 +108,7 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
             absent.append(request.name)
             continue
         store = reading.store_of(version.ref.scope)
-        unfit = misfit(request, ValueFacts.of(version))
+        unfit = value_misfit(request, ValueFacts.of(version))
         if unfit is not None:
             raise refuse_secrets(unfit, [request], scope=scope, store=store, detail=unfit.message)
         if request.env is not None:

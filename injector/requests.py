@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from injector.keys import RESERVED
+from injector.keys import FILES, RESERVED
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import shown
 from secrets_svc.core.secret import Selector
@@ -22,6 +22,7 @@ class SecretRequest:
     :param containers: names of those that get it; ``None`` for all.
     :param version: the version token that it is to have; ``None`` for the current one.
     :param field: what of the value, where that is a JSON document; ``None`` for all of it.
+    :param attach: the pod's images are pulled with it; ``None``: if it is of that type.
     """
 
     name: str
@@ -32,6 +33,7 @@ class SecretRequest:
     containers: tuple[str, ...] | None = None
     version: str | None = None
     field: str | None = None
+    attach: bool | None = False
 
     @property
     def selector(self) -> Selector:
@@ -43,7 +45,14 @@ class SecretRequest:
         """Where it goes, for messages: ``env DB_PASSWORD, file tls/key.pem``."""
         env = f"env {self.env}" if self.env else ""
         file = f"file {self.file}" if self.file else ""
-        return ", ".join(filter(None, (env, file)))
+        pull = "image_pull" if self.attach else ""
+        return ", ".join(filter(None, (env, file, pull)))
+
+
+def named_with_places(requests: Sequence[SecretRequest]) -> str:
+    """``secret "db-password" (env DB_PASSWORD)``: requests for one secret, for messages."""
+    places = ", ".join(filter(None, (request.places for request in requests)))
+    return f'secret "{requests[0].name}" ({places})'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ class Wanted:
     :param quoted: what could concern us in the JSON of a container's env: these variables, a reference to a
         staged Secret, or an escape, behind which either may hide. Empty where a search isn't worth its price.
     :param guarded: those of the files that not everybody may read.
+    :param overrides: whether what the container sets itself by these names gives way.
     """
 
     env: tuple[int, ...]
@@ -60,6 +70,7 @@ class Wanted:
     quoted: tuple[bytes, ...]
     files: tuple[int, ...]
     guarded: tuple[int, ...]
+    overrides: bool = False
 
     def concerned_by(self, env: bytes) -> bool:
         """Whether ``env``, JSON as it came, has to be decoded.
@@ -75,19 +86,56 @@ class Wanted:
 class PodRequests:
     """All requests of a pod.
 
+    :param folder: where files appear. :param literals: variables and texts that tell where secrets are.
+    :param overrides: variables that a container sets itself give way to ours; else they are refused.
+    :param announced: the request annotation that the pod gets, because it has none.
     :raises InvalidArgument: two of them want one place in every container, or a file is another's folder.
     """
 
-    __slots__ = ("_known", "_others", "containers", "items", "selectors")
+    __slots__ = (
+        "_known",
+        "_others",
+        "announced",
+        "by_selector",
+        "containers",
+        "folder",
+        "items",
+        "literals",
+        "may_attach",
+        "overrides",
+        "selectors",
+    )
 
-    def __init__(self, items: Sequence[SecretRequest]) -> None:
+    def __init__(
+        self,
+        items: Sequence[SecretRequest],
+        *,
+        folder: str = FILES,
+        literals: tuple[tuple[str, str], ...] = (),
+        overrides: bool = False,
+        announced: str | None = None,
+    ) -> None:
         self.items = tuple(items)
-        #: What is looked up, each once.
-        self.selectors = tuple(dict.fromkeys(item.selector for item in items))
+        self.announced = announced
+        self.folder = folder
+        self.literals = literals
+        self.overrides = overrides
+        #: Whether pull secrets may be among them.
+        self.may_attach = any(item.attach is not False for item in items)
+        #: What is looked up, each once, and by whom it is wanted.
+        self.by_selector: dict[Selector, list[SecretRequest]] = {}
+        for item in items:
+            self.by_selector.setdefault(item.selector, []).append(item)
+        self.selectors = tuple(self.by_selector)
         #: Containers that some request names.
         self.containers = frozenset(name for item in items for name in item.containers or ())
         self._others = self._wanted_by(None)
         self._known: dict[str, Wanted] = {}
+
+    def joined(self, more: Sequence[SecretRequest]) -> PodRequests:
+        """These and those of ``more`` that are not among them."""
+        items = [*self.items, *(each for each in more if each not in self.items)]
+        return PodRequests(items, folder=self.folder, literals=self.literals, overrides=self.overrides)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -113,10 +161,11 @@ class PodRequests:
         env = tuple(index for index in indexes if items[index].env is not None)
         files = tuple(index for index in indexes if items[index].file is not None)
         env_names = [items[index].env or "" for index in env]
+        env_names += [name for name, _ in self.literals]
         _refuse_twice("env", env_names)
         _check_paths([items[index].file or "" for index in files])
         guarded = tuple(index for index in files if not _everybody_reads(items[index]))
-        return Wanted(env, frozenset(env_names), _quoted(env_names), files, guarded)
+        return Wanted(env, frozenset(env_names), _quoted(env_names), files, guarded, self.overrides)
 
 
 #: Containers whose share one pod's requests remember, and variables that are searched for in raw JSON.

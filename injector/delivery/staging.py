@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from injector.keys import RESERVED
+from injector.keys import DATA_KEY, PULL_DATA_KEY, RESERVED
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved, SecretVersion
+from secrets_svc.core.secret import SecretType
 from secrets_svc.data.limits import env_objection
 
 #: Reads exactly the version that was resolved. Raises ``Changed``, ``NotFound``, or what the store raises.
@@ -42,6 +43,26 @@ class Staged:
     name: str
     resolved: Resolved
     facts: ValueFacts
+
+    @property
+    def is_pull_secret(self) -> bool:
+        """Whether images can be pulled with it."""
+        return is_pull_secret(self.resolved)
+
+    @property
+    def data_key(self) -> str:
+        """The one key in it."""
+        return data_key(self.resolved)
+
+
+def is_pull_secret(resolved: Resolved) -> bool:
+    """Whether it is staged as what images are pulled with: one field of such a value is no such thing."""
+    return resolved.type is SecretType.IMAGE_PULL and resolved.field is None
+
+
+def data_key(resolved: Resolved) -> str:
+    """The one key that it has in its staged Secret."""
+    return PULL_DATA_KEY if is_pull_secret(resolved) else DATA_KEY
 
 
 class Staging(Protocol):

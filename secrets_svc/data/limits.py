@@ -30,11 +30,14 @@ def check_value(ref: SecretRef, value: SecretValue, type: SecretType, capabiliti
     if len(value) == 0 and not capabilities.empty_value:
         raise Unsupported(f"the value of secret {ref} is empty, which this store can't hold")
     if type is SecretType.IMAGE_PULL:
-        _check_docker_config(ref, value)
+        check_docker_config(ref, value)
 
 
-def _check_docker_config(ref: SecretRef, value: SecretValue) -> None:
-    """The form of ``kubernetes.io/dockerconfigjson``: an object whose ``auths`` has at least one registry."""
+def check_docker_config(ref: SecretRef, value: SecretValue) -> None:
+    """Raise unless ``value`` is as ``kubernetes.io/dockerconfigjson`` wants it, with at least one registry.
+
+    :raises InvalidArgument: it isn't.
+    """
     try:
         config = json.loads(value.reveal_bytes())
         auths = config["auths"]

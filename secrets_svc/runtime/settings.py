@@ -249,6 +249,47 @@ class ClusterSettings(Group):
         return self
 
 
+class FlyteSettings(Group):
+    """Pods of Flyte 1, Flyte 2 and Union. Without this table what they ask for is not heard."""
+
+    preset: Literal["flyte1", "flyte2", "union"] | None = Field(
+        None,
+        description="Adds the proof of scope that fits an engine as it comes. flyte1 and union: the "
+        "namespace is called {project}-{domain}; flyte2: the pod is made by the engine's own account, which "
+        "sets the labels, in its one namespace (needs guard G1). Without it only the proofs that are "
+        "configured elsewhere hold.",
+    )
+    namespace: Label = Field(
+        "flyte", description="For flyte2: the namespace of the Helm release, with the engine's account."
+    )
+    release: Label = Field(
+        "flyte",
+        description="For flyte2: name of the Helm release. Its account is called so if that holds "
+        '"flyte-binary", else RELEASE-flyte-binary.',
+    )
+    task_namespaces: tuple[Label, ...] = Field(
+        ("flyte",),
+        min_length=1,
+        description="For flyte2: where it makes task pods (actions.kubernetes.namespace of its chart).",
+    )
+    domains: tuple[Label, ...] = Field(
+        ("development", "staging", "production"),
+        min_length=1,
+        description="For flyte1 and union: all domains there are; the defaults are Flyte's own.",
+    )
+    env_prefix: str = Field(
+        "_UNION_",
+        pattern=r"^[A-Z_][A-Z0-9_]{0,62}$",
+        description="What names of variables begin with; flytekit is told in the pod. _FSEC_ for code of "
+        "Flyte 1 that has it hard-wired.",
+    )
+    groups: Literal["ignored", "named"] = Field(
+        "ignored",
+        description="What a request's group means. ignored: group db, key password is the secret password, "
+        "as Flyte 2 and Union look it up. named: it is the secret db_password.",
+    )
+
+
 class InjectorSettings(Group):
     """The admission webhook."""
 
@@ -290,6 +331,12 @@ class InjectorSettings(Group):
         description='Proof by namespace map, e.g. {"shop-production" = {project = "shop", domain = '
         '"production"}}. A namespace that is not here proves nothing.',
     )
+    image_pull_secrets: tuple[str, ...] = Field(
+        (),
+        description="Names of image-pull secrets that every pod of a proven scope gets, also one that asks "
+        "for nothing; found by precedence, left out where absent. The webhook must be sent those pods.",
+    )
+    flyte: FlyteSettings | None = Field(None, description="See below.")
     cluster: ClusterSettings | None = Field(None, description="See below; required by secret serve injector.")
 
 

@@ -21,6 +21,7 @@ from admissions import AuditList, apply, pod, review
 from asgi import Exchange
 
 from injector.delivery.memory import InMemoryStaging
+from injector.dialects import ours
 from injector.handler import AdmissionHandler
 from injector.proofs import NamespaceMap
 from injector.requests import Claim
@@ -286,6 +287,7 @@ class AdmissionReader:
         handler = AdmissionHandler(
             reading=self._reading,
             staging=staging,
+            dialects=[ours],
             proofs=[NamespaceMap(scope.organization, {NAMESPACE: Claim(scope.project, scope.domain)})],
             audit=AuditList(),
             deadline=30.0,
