@@ -89,6 +89,7 @@ class PodRequests:
     :param folder: where files appear. :param literals: variables and texts that tell where secrets are.
     :param overrides: variables that a container sets itself give way to ours; else they are refused.
     :param announced: the request annotation that the pod gets, because it has none.
+    :param beginnings: what names of many variables begin with, and hardly others: searched for once.
     :raises InvalidArgument: two of them want one place in every container, or a file is another's folder.
     """
 
@@ -96,6 +97,7 @@ class PodRequests:
         "_known",
         "_others",
         "announced",
+        "beginnings",
         "by_selector",
         "containers",
         "folder",
@@ -114,8 +116,10 @@ class PodRequests:
         literals: tuple[tuple[str, str], ...] = (),
         overrides: bool = False,
         announced: str | None = None,
+        beginnings: tuple[str, ...] = (),
     ) -> None:
         self.items = tuple(items)
+        self.beginnings = beginnings
         self.announced = announced
         self.folder = folder
         self.literals = literals
@@ -135,7 +139,13 @@ class PodRequests:
     def joined(self, more: Sequence[SecretRequest]) -> PodRequests:
         """These and those of ``more`` that are not among them."""
         items = [*self.items, *(each for each in more if each not in self.items)]
-        return PodRequests(items, folder=self.folder, literals=self.literals, overrides=self.overrides)
+        return PodRequests(
+            items,
+            folder=self.folder,
+            literals=self.literals,
+            overrides=self.overrides,
+            beginnings=self.beginnings,
+        )
 
     def __len__(self) -> int:
         return len(self.items)
@@ -165,7 +175,8 @@ class PodRequests:
         _refuse_twice("env", env_names)
         _check_paths([items[index].file or "" for index in files])
         guarded = tuple(index for index in files if not _everybody_reads(items[index]))
-        return Wanted(env, frozenset(env_names), _quoted(env_names), files, guarded, self.overrides)
+        quoted = _quoted(env_names, self.beginnings)
+        return Wanted(env, frozenset(env_names), quoted, files, guarded, self.overrides)
 
 
 #: Containers whose share one pod's requests remember, and variables that are searched for in raw JSON.
@@ -173,10 +184,12 @@ _MAX_KNOWN = 16
 _MAX_QUOTED = 16
 
 
-def _quoted(env_names: Sequence[str]) -> tuple[bytes, ...]:
-    if len(env_names) > _MAX_QUOTED:
+def _quoted(env_names: Sequence[str], beginnings: tuple[str, ...] = ()) -> tuple[bytes, ...]:
+    names = [f'"{name}"' for name in env_names if not name.startswith(beginnings)]
+    shared = [f'"{each}' for each in beginnings if any(name.startswith(each) for name in env_names)]
+    if len(names) > _MAX_QUOTED:
         return ()
-    return (b"\\", f'"{RESERVED}'.encode(), *(f'"{name}"'.encode() for name in env_names))
+    return (b"\\", f'"{RESERVED}'.encode(), *(each.encode() for each in [*shared, *names]))
 
 
 def _everybody_reads(item: SecretRequest) -> bool:

@@ -9,9 +9,10 @@ in the pod: also where Flyte puts one, there is a reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from injector.dialects.flyte_text import FlyteSecret, Mount, decode
 from injector.keys import (
@@ -39,6 +40,7 @@ ENV_PREFIX = "FLYTE_SECRETS_ENV_PREFIX"
 DEFAULT_DIR = "FLYTE_SECRETS_DEFAULT_DIR"
 FILE_PREFIX = "FLYTE_SECRETS_FILE_PREFIX"
 _TOLD = (ENV_PREFIX, DEFAULT_DIR, FILE_PREFIX)
+_TOLD_BEGINS = "FLYTE_SECRETS_"
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _ENV_VAR = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
@@ -91,10 +93,8 @@ class FlyteDialect:
 
         :raises InvalidArgument: they can't be one, or our own labels say something else.
         """
-        labels = metadata.labels or {}
-        project = _claimed("project", labels, FLYTE_PROJECT, PROJECT)
-        domain = _claimed("domain", labels, FLYTE_DOMAIN, DOMAIN_LABEL)
-        return Claim(project, domain)
+        said = (metadata.labels or {}).get
+        return _claim(said(FLYTE_PROJECT), said(PROJECT), said(FLYTE_DOMAIN), said(DOMAIN_LABEL))
 
     def parse(self, metadata: ObjectMeta) -> PodRequests | None:
         """See :class:`injector.dialects.Dialect`.
@@ -102,9 +102,7 @@ class FlyteDialect:
         :raises InvalidArgument: an annotation can't be understood, or two of them can't both be fulfilled.
         """
         annotations = metadata.annotations or {}
-        entries = tuple(
-            (key, value) for key, value in annotations.items() if key.startswith(FLYTE_ANNOTATION)
-        )
+        entries = tuple([item for item in annotations.items() if item[0].startswith(FLYTE_ANNOTATION)])
         return self._parsed.get(entries) or self._parse(entries)
 
     def _parse(self, entries: tuple[tuple[str, str], ...]) -> PodRequests:
@@ -132,6 +130,7 @@ class FlyteDialect:
             folder=FLYTE_FILES,
             literals=tuple(self._told(wishes, given).items()),
             overrides=True,
+            beginnings=(self._env_prefix, _TOLD_BEGINS),
         )
 
     def _told(self, wishes: list[_Wish], given: _Given) -> dict[str, str]:
@@ -281,11 +280,18 @@ def _path_of(wish: _Wish, given: _Given) -> str:
     return _file_paths(wish.secret)[0][0]
 
 
-def _claimed(kind: str, labels: Mapping[str, str], *keys: str) -> str | None:
-    said = {labels[key] for key in keys if labels.get(key)}
-    if len(said) > 1:
-        raise InvalidArgument(f"labels {' and '.join(keys)} say different things")
-    return validate_label(kind, said.pop()) if said else None
+@lru_cache(maxsize=4096)
+def _claim(project: str | None, our_project: str | None, domain: str | None, our_domain: str | None) -> Claim:
+    pairs = (("project", project, our_project), ("domain", domain, our_domain))
+    said = [_said(kind, *texts) for kind, *texts in pairs]
+    return Claim(*said)
+
+
+def _said(kind: str, *texts: str | None) -> str | None:
+    known = {text for text in texts if text}
+    if len(known) > 1:
+        raise InvalidArgument(f"label {kind} and {PROJECT.partition('/')[0]}/{kind} say different things")
+    return validate_label(kind, known.pop()) if known else None
 
 
 def _refuse_two_groups(wishes: Iterable[_Wish]) -> None:
