@@ -7,11 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from injector import engines
 from injector.delivery.memory import InMemoryStaging
 from injector.delivery.staging import Staging
 from injector.dialects import Dialect, ours
-from injector.dialects.flyte import FlyteDialect, Groups
 from injector.handler import AdmissionHandler
 from injector.proofs import Creator, Engine, NamespaceLabels, NamespaceMap, NamespaceTemplate
 from injector.requests import Claim, SecretRequest
@@ -93,6 +91,8 @@ def _namespace_map(settings: Settings) -> list[Proof]:
 def _dialects(flyte: FlyteSettings | None) -> list[Dialect]:
     if flyte is None:
         return [ours]
+    from injector.dialects.flyte import FlyteDialect, Groups
+
     return [ours, FlyteDialect(env_prefix=flyte.env_prefix, groups=Groups(flyte.groups))]
 
 
@@ -109,6 +109,8 @@ def _flyte_proofs(settings: Settings) -> list[Proof]:
     flyte, organization = settings.injector.flyte, settings.organization.name
     if flyte is None or flyte.preset is None:
         return []
+    from injector import engines
+
     cluster = settings.injector.cluster
     if flyte.preset == "flyte2":
         username = engines.flyte2_account(flyte.namespace, flyte.release)
