@@ -131,6 +131,19 @@ def test_a_task_of_flytekits_finds_all_by_every_call(tmp_path: Path, case: str) 
     assert task.run() == [secrets[key] for key in keys]
 
 
+def test_flyte_2_knows_no_other_folder_than_the_one_we_fill() -> None:
+    """A path isn't part of the request: only this one ever arrives."""
+    made = subprocess.run(
+        [programs() / "python", "-c", "import flyte; flyte.Secret('a', mount='/run/elsewhere')"],
+        env={"PATH": os.environ["PATH"], "HOME": os.devnull, **QUIET},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert b"/etc/flyte/secrets" in made.stderr
+    assert made.returncode != 0
+
+
 @pytest.mark.slow
 def test_a_task_of_flyte_2s_finds_all_where_its_documents_say(tmp_path: Path) -> None:
     task = Task(tmp_path, "tasks_of_flyte2", FlyteDialect())

@@ -26,6 +26,8 @@ ACCOUNT = flyte2_account(ENGINE, "fly")
 PROJECT_NAMESPACE = "fly1-production"
 DOCKER = b'{"auths": {"registry.example": {"auth": "dTpw"}}}'
 MODULES = {"tasks_of_flytekit": ("fly1", PROJECT_NAMESPACE), "tasks_of_flyte2": ("fly2", TASKS)}
+#: What else Union's engine sets: its webhook selects by the organization.
+OF_UNION = {"organization": "acme"}
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +95,18 @@ def who_makes(module: str) -> dict[str, str]:
     return {"as_user": ACCOUNT} if module == "tasks_of_flyte2" else {}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    ("module", "labels"),
+    [("tasks_of_flytekit", {}), ("tasks_of_flytekit", OF_UNION), ("tasks_of_flyte2", {})],
+    ids=["Flyte 1", "Union", "Flyte 2"],
+)
 def test_a_pod_of_the_sdks_gets_references_to_all_it_asked_for(
-    installation: Installation, flyte: Server, module: str
+    installation: Installation, flyte: Server, module: str, labels: dict[str, str]
 ) -> None:
     project, namespace = MODULES[module]
 
     def admitted() -> dict[str, Any] | None:
-        answer = installation.submit(namespace, as_engine_makes(module), **who_makes(module))
+        answer = installation.submit(namespace, as_engine_makes(module, **labels), **who_makes(module))
         return answer.body if answer.status == 201 else None
 
     until(lambda: admitted() is not None, what="the pod to be admitted")
