@@ -21,7 +21,9 @@ class KubernetesHarness:
     capabilities: Capabilities = BACKEND.capabilities
 
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
-        self._settings = BACKEND.settings_model(kubeconfig=kubeconfig, namespace=namespace)
+        self._settings = BACKEND.settings_model(
+            kubeconfig=kubeconfig, namespace=namespace, versions=self.capabilities.versions
+        )
         self._state = kubeconfig.parent
         self._opened = ExitStack()
 
