@@ -16,9 +16,21 @@ from served import ServedHarness
 from served_suite import ServedContract
 
 from secrets_svc.backends.aws import BACKEND
+from secrets_svc.core.abilities import Purges, RollsBack
+from secrets_svc.core.errors import Unavailable
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
+from secrets_svc.core.secret import SecretMetadata
 from secrets_svc.testing.contract import BackendContract
-from secrets_svc.testing.harness import BackendHarness
+from secrets_svc.testing.harness import (
+    ACTOR,
+    BackendHarness,
+    create,
+    delete,
+    eventually,
+    operation_id,
+    some_ref,
+    update,
+)
 
 
 class AwsHarness:
@@ -28,6 +40,17 @@ class AwsHarness:
         self._settings = BACKEND.settings_model(**settings)
         self._state = state
         self._opened = ExitStack()
+
+    def turned(self) -> AwsHarness:
+        """Each side with the other's identity."""
+        own = self._settings.model_dump(exclude_unset=True)
+        roles = {"writer_profile": own["reader_profile"], "reader_profile": own["writer_profile"]}
+        return AwsHarness(self._state, **own | roles)
+
+    def elsewhere(self) -> AwsHarness:
+        """A store of other names, with the same identities."""
+        own = self._settings.model_dump(exclude_unset=True)
+        return AwsHarness(self._state, **own | {"prefix": "secrets-svc-elsewhere/"})
 
     def writer(self) -> SecretWriter:
         writer = BACKEND.open_writer(self._settings, state=self._state)
@@ -86,6 +109,66 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AwsHarne
 
 class TestContract(BackendContract):
     """At the port."""
+
+
+class TestRefusals:
+    """What each of the two identities is refused by AWS itself (or by moto's IAM), whatever code asks."""
+
+    @pytest.fixture
+    def turned(self, harness: AwsHarness) -> Iterator[AwsHarness]:
+        made = harness.turned()
+        yield made
+        made.close()
+
+    def test_the_writer_s_may_not_read(self, harness: AwsHarness, turned: AwsHarness) -> None:
+        """It may look."""
+        ref, reader = some_ref(), turned.reader()
+        token = create(harness.writer(), ref).version
+
+        def refused() -> None:
+            assert set(reader.resolve([ref])) == {ref}
+            with pytest.raises(Unavailable, match="may not GetSecretValue"):
+                reader.read(ref, token)
+
+        eventually(harness, refused)
+
+    def test_the_reader_s_may_not_write(self, harness: AwsHarness, turned: AwsHarness) -> None:
+        """No verb, and nothing is changed; nor list."""
+        ref, writer = some_ref(), turned.writer()
+        assert isinstance(writer, Purges)
+        assert isinstance(writer, RollsBack)
+        first = create(harness.writer(), ref).version
+        made = update(harness.writer(), ref, b"other")
+        eventually(harness, lambda: shows(writer, made))
+        known = {"actor": ACTOR, "operation_id": operation_id()}
+        for write in (
+            lambda: create(writer, some_ref()),
+            lambda: update(writer, ref, b"x"),
+            lambda: delete(writer, ref),
+            lambda: writer.purge(ref, **known),
+            lambda: writer.rollback(ref, to=first, **known),
+            lambda: writer.list(ref.scope),
+        ):
+            with pytest.raises(Unavailable, match="identity may not"):
+                write()
+        shows(harness.writer(), made)
+
+    def test_other_names_are_out_of_reach(self, harness: AwsHarness, request: pytest.FixtureRequest) -> None:
+        """Of AWS; moto compares no resources, so there it shows that it doesn't."""
+        elsewhere = harness.elsewhere()
+        request.addfinalizer(elsewhere.close)
+        ref = some_ref()
+        if REAL not in os.environ:
+            create(elsewhere.writer(), ref)
+            return
+        with pytest.raises(Unavailable, match="may not DescribeSecret"):
+            elsewhere.reader().resolve([ref])
+        with pytest.raises(Unavailable, match="identity may not"):
+            create(elsewhere.writer(), ref)
+
+
+def shows(writer: SecretWriter, made: SecretMetadata) -> None:
+    assert writer.describe(made.ref) == made
 
 
 class TestServed(ServedContract):
