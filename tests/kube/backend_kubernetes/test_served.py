@@ -80,3 +80,17 @@ def test_a_stranger_is_told_of(store: Store, server: Server, tmp_path: Path) -> 
     assert wider.status == 201, wider.body
     assert server.cli("check", str(pod)).stdout.startswith(b"Pod report: allowed\n")
     assert store.object(ref) == made
+
+
+def test_one_version_unless_the_settings_say_more(store: Store, server: Server) -> None:
+    """The history is the current version; going back is refused, and what it would have taken is named."""
+    ref, scope = some_ref(), ("-p", "shop", "-d", "production")
+    assert server.create(ref.name, "first", project="shop", domain="production").status == 201
+    first = store.writer().describe(ref).version
+    assert server.cli("update", ref.name, *scope, stdin=b"second").returncode == 0
+    assert len(store.object(ref)["data"]) == 1
+    history = json.loads(server.cli("history", ref.name, *scope, "-o", "json").stdout)
+    items = history["items"] if isinstance(history, dict) else history
+    assert [item["current"] for item in items] == [True]
+    refused = server.cli("rollback", ref.name, *scope, "--to", first)
+    assert (refused.returncode, b'"versions" of 2 or more' in refused.stderr) == (2, True), refused.stderr
