@@ -72,9 +72,12 @@ def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark) -> O
     return {"labels": names.labels_of(metadata.ref.scope), "annotations": annotations}
 
 
-def is_strangers(object_: Object) -> bool:
-    """Whether it was never a secret of this service or Flyte's: it only has the name that one would have."""
-    found = Metadata.of(object_)
+def is_strangers(object_: Object, name: str) -> bool:
+    """Whether it was never a secret of this service or Flyte's: it only has the name that one would have.
+
+    :param name: storage name. :raises Unavailable: it is another object, or none.
+    """
+    found = _identified(object_, name)
     of_ours = any(key.startswith(names.PREFIX) for key in (*found.labels, *found.annotations))
     return names.MANAGED not in found.labels and not of_ours
 
@@ -84,9 +87,7 @@ def held(object_: Object, name: str) -> Held:
 
     :raises Unavailable: it was spoilt, or is another.
     """
-    found = Metadata.of(object_)
-    if found.name != names.object_name(name) or not found.uid or not found.resource_version:
-        raise Unavailable("the API server doesn't answer as it should: that is another object")
+    found = _identified(object_, name)
     if found.labels.get(names.MANAGED) != names.MANAGED_VALUE:
         raise not_ours(name, f"has no label {names.MANAGED}={names.MANAGED_VALUE}")
     if found.annotations.get(names.NAME, name) != name:
@@ -106,6 +107,13 @@ def held(object_: Object, name: str) -> Held:
         frozenset({*told, *(note.key for note in notes)} - {name}),
         frozenset(found.annotations),
     )
+
+
+def _identified(object_: Object, name: str) -> Metadata:
+    found = Metadata.of(object_)
+    if found.name != names.object_name(name) or not found.uid or not found.resource_version:
+        raise Unavailable("the API server doesn't answer as it should: that is another object")
+    return found
 
 
 def storage_name_of(object_: Object) -> str | None:

@@ -92,7 +92,7 @@ class KubernetesReader:
 
 def _standing(object_: Object | None, name: str) -> Held | None:
     """``None``: there is no secret, though there may be an object that somebody else made, or that goes."""
-    if object_ is None or is_strangers(object_):
+    if object_ is None or is_strangers(object_, name):
         return None
     found = held(object_, name)
     return None if found.terminating else found

@@ -87,7 +87,7 @@ class KubernetesWriter:
         object_ = self._namespace.find(SECRETS, object_name(name))
         if object_ is None:
             return None
-        if is_strangers(object_):
+        if is_strangers(object_, name):
             raise taken(name)
         found = held(object_, name)
         if _was_written_by(found, mark):
@@ -259,7 +259,7 @@ class KubernetesWriter:
     def _look(self, name: str) -> Held | None:
         """``None`` also for what somebody else made: it is no secret, and stays as it is."""
         found: Object | None = self._namespace.find(SECRETS, object_name(name))
-        return None if found is None or is_strangers(found) else held(found, name)
+        return None if found is None or is_strangers(found, name) else held(found, name)
 
     def _existing(self, ref: SecretRef, found: Held | None) -> Held:
         if found is None or found.terminating:

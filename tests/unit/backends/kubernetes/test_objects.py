@@ -145,7 +145,15 @@ def test_what_is_not_ours_is_refused(more: dict[str, Any]) -> None:
 def test_whose_an_object_is(labels: Any, annotations: Any, strangers: bool) -> None:
     """A stranger's has nothing of ours, nor of Flyte's: all else is a secret, well or spoilt."""
     object_ = stored(labels=labels, annotations=annotations)
-    assert is_strangers(object_) is strangers
+    assert is_strangers(object_, NAME) is strangers
+
+
+@pytest.mark.parametrize("metadata", [{"name": "another"}, {"uid": ""}, {"resourceVersion": None}], ids=str)
+def test_what_is_no_object_of_that_name_is_nobody_s(metadata: dict[str, Any]) -> None:
+    """An answer that makes no sense is not taken for an absence."""
+    for object_ in (stored(labels={}, annotations={}, **metadata), {}, {"metadata": None}):
+        with pytest.raises(Unavailable, match="another object"):
+            is_strangers(object_, NAME)
 
 
 def test_who_is_in_the_way_is_told_by_name() -> None:
