@@ -12,7 +12,7 @@ from bao import Bao
 
 from secrets_svc.backends.vault.backend import VaultBackend
 from secrets_svc.backends.vault.settings import VaultSettings
-from secrets_svc.core.errors import InvalidArgument, NotFound, Unavailable, Unreadable
+from secrets_svc.core.errors import NotFound, Unavailable, Unreadable
 from secrets_svc.core.secret import SecretRef
 
 PREFIX = "roles"
@@ -58,11 +58,6 @@ def test_the_writer_can_not_read_and_the_reader_can_not_write(
     store.delete(ref)
 
 
-def test_no_other_role_has_a_policy(roles: None, store: Any) -> None:
-    with pytest.raises(InvalidArgument, match="writer or reader"):
-        store.backend.policy(store.settings, role="admin")
-
-
 @pytest.mark.parametrize("missing", ["subkeys", "data"])
 def test_a_missing_right_is_told_with_its_place(
     bao: Bao, open_store: Callable[..., Any], ref: SecretRef, missing: str
@@ -96,14 +91,8 @@ def test_an_approle_stays_in_beyond_its_longest_life(
     assert 2 <= session.logins <= 8 / 2 + 2
 
 
-@pytest.fixture
-def in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logins may follow each other at once."""
-    monkeypatch.setattr("secrets_svc.backends.vault.sessions.BETWEEN_LOGINS", 0.0)
-
-
 def test_a_token_file_is_read_again_when_its_token_is_not_taken_any_more(
-    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     first = bao.token_with(f"{PREFIX}-writer")
@@ -119,7 +108,7 @@ def test_a_token_file_is_read_again_when_its_token_is_not_taken_any_more(
 
 
 def test_a_token_that_was_over_from_the_beginning_is_no_obstacle(
-    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     file.write_text("s.over-long-ago")
@@ -168,7 +157,7 @@ def test_a_role_that_is_not_let_in_is_told(
 
 
 def test_a_workload_identity_logs_in(
-    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
     import base64
     import json
