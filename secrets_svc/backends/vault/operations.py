@@ -19,7 +19,7 @@ from datetime import datetime
 from secrets_svc.backends.vault.documents import META, Held
 from secrets_svc.backends.vault.kv import Kv
 from secrets_svc.backends.vault.paths import BUCKET, OPERATIONS
-from secrets_svc.core.errors import Conflict, InvalidArgument, Unavailable
+from secrets_svc.core.errors import Conflict, InvalidArgument, Unavailable, Unreadable
 from secrets_svc.core.intents import fingerprint, used_for_another
 from secrets_svc.core.naming import parse_storage_name, storage_name
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -144,9 +144,15 @@ class Operations:
 
     def _make_key(self) -> bytes:
         made = secrets.token_bytes(32)
-        if self._kv.write(self._kv.paths.key, {"key": made.hex()}, cas=0) is not None:
-            return made
+        refused = None
+        try:
+            if self._kv.write(self._kv.paths.key, {"key": made.hex()}, cas=0) is not None:
+                return made
+        except Unreadable as error:
+            refused = error  # if another writer was first: replacing the key is none of our rights
         key = self._read_key()
+        if key is None and refused is not None:
+            raise refused
         if key is None:
             raise Unavailable(f'what lies at "{self._kv.paths.key}" is no key: remove it, a new one is made')
         return key
