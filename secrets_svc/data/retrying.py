@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from secrets_svc.core.abilities import KeepsHistory, Purges, RollsBack, VersionInfo
+from secrets_svc.core.abilities import KeepsHistory, Purges, RollsBack, VersionInfo, probe
 from secrets_svc.core.errors import SecretsError, Unavailable, Unsupported
 from secrets_svc.core.ports import Fits, Page, SecretWriter
 from secrets_svc.core.scope import Scope
@@ -115,6 +115,10 @@ class RetryingWriter:
         return self._run(
             lambda: writer.rollback(ref, to=to, actor=actor, operation_id=operation_id, expected=expected)
         )
+
+    def probe(self) -> None:
+        """See :class:`~secrets_svc.core.abilities.Probes`. Tried once; no part of the store's health."""
+        probe(self._writer)
 
     def close(self) -> None:
         """Close the store's writer."""

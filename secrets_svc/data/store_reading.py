@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from secrets_svc.core import deadline
-from secrets_svc.core.abilities import ReadsFields, ReadsVersions
+from secrets_svc.core.abilities import ReadsFields, ReadsVersions, probe
 from secrets_svc.core.errors import (
     DeadlineExceeded,
     NotFound,
@@ -183,6 +183,10 @@ class StoreReading:
     def is_answering(self) -> bool:
         """Whether it is worth asking: when a break is over, only somebody who asks can tell."""
         return self.condition != "open"
+
+    def probe(self) -> None:
+        """See :class:`~secrets_svc.core.abilities.Probes`. It waits, and is no part of the store's health."""
+        probe(self._reader)
 
     def close(self) -> None:
         """Close the reader and its threads."""

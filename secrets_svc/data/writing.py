@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from secrets_svc.core.abilities import RefusesWrites, VersionInfo
+from secrets_svc.core.abilities import RefusesWrites, VersionInfo, probe
 from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError, Unreadable
 from secrets_svc.core.ports import Capabilities, Fits, Page, SecretWriter
 from secrets_svc.core.routing import Routes
@@ -124,6 +124,10 @@ class ValidatedWriter:
         """As :attr:`~secrets_svc.data.health.Health.state`, as of the last calls."""
         return self._writer.health.state if isinstance(self._writer, RetryingWriter) else "closed"
 
+    def probe(self) -> None:
+        """See :class:`~secrets_svc.core.abilities.Probes`."""
+        probe(self._writer)
+
     def close(self) -> None:
         """Close the store's writer."""
         self._writer.close()
@@ -227,6 +231,10 @@ class RoutedWriter:
     def states(self) -> dict[str, str]:
         """How each store fares, in a word."""
         return {name: store.condition for name, store in self._stores.items()}
+
+    def probes(self) -> dict[str, Callable[[], None]]:
+        """What asks each store whether it has what is needed."""
+        return {name: store.probe for name, store in self._stores.items()}
 
     def _stores_within(self, within: Scope, *, exact: bool) -> tuple[str, ...]:
         return (self.store_of(within),) if exact else self._routes.stores
