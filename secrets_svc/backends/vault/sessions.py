@@ -13,6 +13,7 @@ from typing import Any
 
 from secrets_svc.backends.vault.server import Answer, Channel, refusal
 from secrets_svc.backends.vault.settings import Identity, VaultSettings
+from secrets_svc.core import deadline
 from secrets_svc.core.errors import SecretsError, Unavailable
 
 #: The part of a token's life after which it is renewed.
@@ -151,7 +152,8 @@ class Session:
     def _look_at(self, token: _Token) -> bool:
         """By what the policy ``default`` allows; by what ours allow, where a role goes without that one."""
         for path in (_OURSELVES, self._engine):
-            answer = self._channel.send("get", f"/v1/{path}", token=token.text)
+            with deadline.until(math.inf):  # as a login, it is for all who wait
+                answer = self._channel.send("get", f"/v1/{path}", token=token.text)
             if answer.status != 403:
                 if answer.status != 200:
                     raise refusal(answer, "look at our token")
