@@ -147,7 +147,7 @@ def live(behind: Callable[..., Any], direct: Store) -> Callable[..., Life]:
         key = repr(more)
         if key not in stores:
             stores[key] = behind(prefix=PREFIX, **more)
-            stores[key].writer._operations._fingerprint_key()
+            stores[key].create(SecretRef(Scope("flyte"), f"first-{secrets.token_hex(6)}"))
         return Life(stores[key], direct, value)
 
     return make
