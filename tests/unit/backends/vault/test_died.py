@@ -97,7 +97,9 @@ def process(front: VaultFront, bao: Bao, open_store: Callable[..., Any]) -> Call
     root = {"method": "token", "token": bao.token}
 
     def make(address: str = bao.address) -> Any:
-        return open_store(prefix=PREFIX, address=address, login=root, rollback=root)
+        store = open_store(prefix=PREFIX, address=address, login=root, rollback=root)
+        store.steady()
+        return store
 
     make().writer._operations._fingerprint_key()
     return make

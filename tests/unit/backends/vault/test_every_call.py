@@ -55,7 +55,7 @@ VERBS: dict[str, tuple[Verb, int]] = {
     "list": (lambda life: life.store.writer.list(life.ref.scope), 2),
     "list of a project": (
         lambda life: life.store.writer.list(Scope("flyte", None, life.ref.scope.project)),
-        3,
+        4,
     ),
     "history": (lambda life: life.store.writer.history(life.ref), 4),
     "resolve": (lambda life: life.store.reader.resolve([life.ref]), 1),
@@ -147,6 +147,7 @@ def live(behind: Callable[..., Any], direct: Store) -> Callable[..., Life]:
         key = repr(more)
         if key not in stores:
             stores[key] = behind(prefix=PREFIX, **more)
+            stores[key].steady()
             stores[key].create(SecretRef(Scope("flyte"), f"first-{secrets.token_hex(6)}"))
         return Life(stores[key], direct, value)
 
