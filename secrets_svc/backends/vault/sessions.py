@@ -98,9 +98,10 @@ class Session:
         if token is not None and now < token.until and self._lock.locked():
             return token  # another thread renews it
         with self._lock:
-            if self._token is token or self._token is None:
-                self._token = self._next(token)
-            return self._token
+            current = self._token
+            if current is token or current is None:
+                current = self._token = self._next(current)
+            return current
 
     def _next(self, token: _Token | None) -> _Token:
         """A renewed or a fresh one; or ``token``, if there is none to be had and it is still good."""
@@ -205,7 +206,10 @@ class Session:
         token = self._token_of(answer) if answer.status == 200 else None
         if token is None:
             if answer.status in {400, 401, 403, 404}:
-                raise Unavailable(f'the vault server does not let us in by "{who.method}": look at its role')
+                raise Unavailable(
+                    f'the vault server does not let us in by "{who.method}": look at its role, and whether what '
+                    "we log in with is still good"
+                )
             raise refusal(answer, "log in")
         return token
 
