@@ -10,13 +10,14 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from secrets_svc.core import deadline
-from secrets_svc.core.abilities import KeepsHistory, Purges, RollsBack, VersionInfo, probe
+from secrets_svc.core.abilities import KeepsHistory, Purges, RollsBack, VersionInfo
 from secrets_svc.core.errors import DeadlineExceeded, SecretsError, Unavailable, Unsupported
 from secrets_svc.core.ports import Fits, Page, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.health import Health
+from secrets_svc.data.probing import probe_writer
 
 T = TypeVar("T")
 
@@ -138,7 +139,7 @@ class RetryingWriter:
 
     def probe(self) -> None:
         """See :class:`~secrets_svc.core.abilities.Probes`. Tried once; no part of the store's health."""
-        probe(self._writer)
+        probe_writer(self._writer)
 
     def close(self) -> None:
         """Close the store's writer and its threads."""

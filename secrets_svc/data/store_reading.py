@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from secrets_svc.core import deadline
-from secrets_svc.core.abilities import ReadsFields, ReadsVersions, probe
+from secrets_svc.core.abilities import ReadsFields, ReadsVersions
 from secrets_svc.core.errors import (
     DeadlineExceeded,
     NotFound,
@@ -26,6 +26,7 @@ from secrets_svc.core.errors import (
 from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion, TellsState
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.data.health import Health
+from secrets_svc.data.probing import probe_reader
 from secrets_svc.data.sharing import SharedFreshCalls
 
 T = TypeVar("T")
@@ -185,8 +186,11 @@ class StoreReading:
         return self.condition != "open"
 
     def probe(self) -> None:
-        """See :class:`~secrets_svc.core.abilities.Probes`. It waits, and is no part of the store's health."""
-        probe(self._reader)
+        """See :class:`~secrets_svc.core.abilities.Probes`. It waits, and is no part of the store's health; of
+        one that answers inline nothing is asked.
+        """
+        if not self._options.inline:
+            probe_reader(self._reader)
 
     def close(self) -> None:
         """Close the reader and its threads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from secrets_svc.core.abilities import RefusesWrites, VersionInfo, probe
+from secrets_svc.core.abilities import RefusesWrites, VersionInfo
 from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError, Unreadable
 from secrets_svc.core.ports import Capabilities, Fits, Page, SecretWriter
 from secrets_svc.core.routing import Routes
@@ -125,8 +125,9 @@ class ValidatedWriter:
         return self._writer.health.state if isinstance(self._writer, RetryingWriter) else "closed"
 
     def probe(self) -> None:
-        """See :class:`~secrets_svc.core.abilities.Probes`."""
-        probe(self._writer)
+        """See :class:`~secrets_svc.core.abilities.Probes`; a store that answers inline is asked nothing."""
+        if isinstance(self._writer, RetryingWriter):
+            self._writer.probe()
 
     def close(self) -> None:
         """Close the store's writer."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 
-from secrets_svc.core.abilities import probe
 from secrets_svc.core.errors import SecretsError
-from secrets_svc.core.ports import SecretReader, SecretWriter
-from secrets_svc.runtime.stores import Stores
+from secrets_svc.data.probing import probe_reader, probe_writer
+from secrets_svc.runtime.stores import Store, Stores
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +65,9 @@ class Probing:
             if not self._ended.is_set() and (before is None or before.message != error.message):
                 log.error('store "%s" can\'t be used by its %s: %s', name, self._side, error.message)
             return error
-        self._failed.pop(name, None)
         if before is not None:
             log.warning('store "%s" has what its %s needs now', name, self._side)
+        self._failed.pop(name, None)
         return None
 
 
@@ -81,15 +81,19 @@ def lacking(stores: Stores) -> list[str]:
     for name, store in stores.by_name.items():
         if store.backend.capabilities.inline:
             continue  # opening it might make it, and there is no server to ask
-        openers: dict[str, Callable[..., SecretWriter | SecretReader]]
-        openers = {"writer": store.backend.open_writer, "reader": store.backend.open_reader}
-        for side, opener in openers.items():
+        for side, ask in {"writer": _ask_as_writer, "reader": _ask_as_reader}.items():
             try:
-                opened = opener(store.settings, state=store.state)
-                try:
-                    probe(opened)
-                finally:
-                    opened.close()
+                ask(store)
             except SecretsError as error:
                 lines.append(f'store "{name}", by its {side}: {error.message} ({error.code})')
     return lines
+
+
+def _ask_as_writer(store: Store) -> None:
+    with closing(store.backend.open_writer(store.settings, state=store.state)) as writer:
+        probe_writer(writer)
+
+
+def _ask_as_reader(store: Store) -> None:
+    with closing(store.backend.open_reader(store.settings, state=store.state)) as reader:
+        probe_reader(reader)

@@ -94,6 +94,12 @@ class VaultFront:
         """Within, each call gets ``reply``; or only the one of that number."""
         return self.scripted(lambda number, call: reply if at in (None, number) else None)
 
+    def wait_for(self, count: int) -> None:
+        """Until so many calls were answered, or no more seem to come."""
+        until = time.monotonic() + 2
+        while len(self.answers) < count and time.monotonic() < until:
+            time.sleep(0.005)
+
     def recording(self) -> Any:
         """Within, all is passed on."""
         return self.scripted(lambda number, call: None)

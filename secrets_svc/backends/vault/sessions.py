@@ -207,8 +207,8 @@ class Session:
         if token is None:
             if answer.status in {400, 401, 403, 404}:
                 raise Unavailable(
-                    f'the vault server does not let us in by "{who.method}": look at its role, and whether what '
-                    "we log in with is still good"
+                    f'the vault server does not let us in by "{who.method}": look at its role, and whether '
+                    "what we log in with is still good"
                 )
             raise refusal(answer, "log in")
         return token

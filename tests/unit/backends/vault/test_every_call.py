@@ -65,6 +65,8 @@ VERBS: dict[str, tuple[Verb, int]] = {
 }
 #: Verbs that may move a value out of the server, each in its last call but for the rollback.
 READ = {"read", "read of a version", "rollback"}
+#: Verbs that make their calls at once: some may still be under way when the first has failed.
+AT_ONCE = {"resolve two"}
 #: After these the secret is another.
 CHANGES = {"update", "delete", "purge", "rollback"}
 #: Writes whose last call but notes for repeats that they were done: then they were, whatever becomes of it.
@@ -187,6 +189,8 @@ def test_a_failure_has_its_code_in_each_call_and_is_never_absence(
             life = live(timeout=0.3 if reply.delay else 3.0)
         with front.failing(reply, at=at):
             error = came(call, life)
+            if verb in AT_ONCE:
+                front.wait_for(count)
         assert len(front.calls) > at
         if error is None:
             is_told_nothing = fault in OBJECTS and front.calls[at].split("/")[3] in {"delete", "destroy"}
