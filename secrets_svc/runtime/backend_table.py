@@ -37,6 +37,7 @@ def limits() -> str:
         "rollback",
         "update",
         "a deleted secret",
+        "a read sees",
     )
     return _table(head, ((f"`{each.name}`", *_limits(each)) for each in _ours()))
 
@@ -51,6 +52,7 @@ def _limits(backend: Backend) -> tuple[str, ...]:
         _rollback(can),
         "at once, also on a version",
         "is gone" if can.recovery == "none" else f"can be got back: {can.recovery}",
+        _SEES[can.consistency],
     )
 
 

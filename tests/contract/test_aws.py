@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from aws_account import REAL
 from moto_server import REGION, on_everything, profiles, running
@@ -16,10 +18,11 @@ from served import ServedHarness
 from served_suite import ServedContract
 
 from secrets_svc.backends.aws import BACKEND
+from secrets_svc.backends.aws.names import secret_name
 from secrets_svc.core.abilities import Purges, RollsBack
 from secrets_svc.core.errors import Unavailable
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
-from secrets_svc.core.secret import SecretMetadata
+from secrets_svc.core.secret import SecretMetadata, SecretRef
 from secrets_svc.testing.contract import BackendContract
 from secrets_svc.testing.harness import (
     ACTOR,
@@ -36,7 +39,8 @@ from secrets_svc.testing.harness import (
 class AwsHarness:
     capabilities: Capabilities = BACKEND.capabilities
 
-    def __init__(self, state: Path, **settings: Any) -> None:
+    def __init__(self, state: Path, admin: Any, **settings: Any) -> None:
+        self._admin = admin
         self._settings = BACKEND.settings_model(**settings)
         self._state = state
         self._opened = ExitStack()
@@ -53,12 +57,42 @@ class AwsHarness:
         return AwsHarness(self._state, **own | {"prefix": "secrets-svc-elsewhere/"})
 
     def writer(self) -> SecretWriter:
-        writer = BACKEND.open_writer(self._settings, state=self._state)
+        return self._writer(self._settings)
+
+    def reader(self) -> SecretReader:
+        return self._reader(self._settings)
+
+    def reader_of_writer(self) -> SecretReader:
+        return self._reader(self.turned()._settings)
+
+    def writer_of_reader(self) -> SecretWriter:
+        return self._writer(self.turned()._settings)
+
+    def bring_back(self, ref: SecretRef) -> bool:
+        """As the documents say: restore it, and move the label to the version before."""
+        name = secret_name(self._settings.prefix, ref)
+        absent = self._admin.exceptions.ResourceNotFoundException
+        try:
+            self._admin.restore_secret(SecretId=name)
+        except absent:
+            return False
+        stages = self._admin.describe_secret(SecretId=name)["VersionIdsToStages"]
+        by_label = {label: version for version, labels in stages.items() for label in labels}
+        self._admin.update_secret_version_stage(
+            SecretId=name,
+            VersionStage="AWSCURRENT",
+            MoveToVersionId=by_label["AWSPREVIOUS"],
+            RemoveFromVersionId=by_label["AWSCURRENT"],
+        )
+        return True
+
+    def _writer(self, settings: Any) -> SecretWriter:
+        writer = BACKEND.open_writer(settings, state=self._state)
         self._opened.callback(writer.close)
         return writer
 
-    def reader(self) -> SecretReader:
-        reader = BACKEND.open_reader(self._settings, state=self._state)
+    def _reader(self, settings: Any) -> SecretReader:
+        reader = BACKEND.open_reader(settings, state=self._state)
         self._opened.callback(reader.close)
         return reader
 
@@ -78,8 +112,11 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             role: moto.user(on_everything(BACKEND.policy(settings, role=role)))
             for role in ("writer", "reader")
         }
+        everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+        admin = moto.user(json.dumps({"Version": "2012-10-17", "Statement": everything}))
         moto.enforce(True)
         yield {
+            "admin": moto.client("secretsmanager", **admin),
             "credentials": profiles(folder / "credentials", **sides),
             "settings": {
                 "region": REGION,
@@ -99,10 +136,13 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AwsHarne
         found = request.getfixturevalue("stand_in")
         patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(found["credentials"]))
-        settings = found["settings"]
+        admin, settings = found["admin"], found["settings"]
     else:
         settings = json.loads(given)
-    harness = AwsHarness(tmp_path, **settings)
+        admin = boto3.client("secretsmanager", region_name=settings["region"])
+    harness = AwsHarness(tmp_path, admin, **settings)
+    if "writer_profile" not in settings:  # one identity, which may do all
+        harness.capabilities = replace(BACKEND.capabilities, separate_identities=False)
     yield harness
     harness.close()
 
