@@ -36,7 +36,7 @@ def run(place: Place) -> None:
     )
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["local", "vault", "aws"])
 def test_no_acknowledged_update_is_lost(backend: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from secrets_svc.backends.kubernetes import BACKEND
 ROUNDS = 200
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 def test_no_acknowledged_update_is_lost(cluster: Cluster, namespace: str) -> None:
     store = Store(cluster, namespace)
