@@ -105,7 +105,7 @@ class Race:
     def _check_history(self) -> None:
         newer, self._looked_up = self.chain[self._looked_up :], len(self.chain)
         if len(self.chain) + self.conflicts >= MOST and self.told_apart is not None:
-            # moto says of all versions that they were made just now: of more than a page anything may be missing.
+            # moto says of all versions that they were made just now: of so many any may be left out.
             assert isinstance(self.reader, ReadsVersions)
             for version in newer:
                 self.reader.resolve_version(self.ref, version)
