@@ -49,12 +49,12 @@ class AwsHarness:
         """Each side with the other's identity."""
         own = self._settings.model_dump(exclude_unset=True)
         roles = {"writer_profile": own["reader_profile"], "reader_profile": own["writer_profile"]}
-        return AwsHarness(self._state, **own | roles)
+        return AwsHarness(self._state, self._admin, **own | roles)
 
     def elsewhere(self) -> AwsHarness:
         """A store of other names, with the same identities."""
         own = self._settings.model_dump(exclude_unset=True)
-        return AwsHarness(self._state, **own | {"prefix": "secrets-svc-elsewhere/"})
+        return AwsHarness(self._state, self._admin, **own | {"prefix": "secrets-svc-elsewhere/"})
 
     def writer(self) -> SecretWriter:
         return self._writer(self._settings)

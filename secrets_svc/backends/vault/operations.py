@@ -27,7 +27,7 @@ from secrets_svc.core.value import SecretValue
 
 _MAX_ID = 128
 #: Seconds that another writer's clock may be ahead of ours: what it noted is found all the same.
-SKEW = 900
+SKEW = 1500
 #: Records that one write removes at most, of those that are old enough.
 _SWEEP = 20
 
