@@ -18,10 +18,11 @@ from cli.errors import exit_code
 from cli.output import OutputFormat, Table, counted, escape, print_document
 from secrets_svc.client.scopes import ScopeParts
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
-from secrets_svc.core.errors import Conflict, InvalidArgument, Unsupported
+from secrets_svc.core.errors import Conflict, InvalidArgument, SecretsError, Unsupported
+from secrets_svc.core.ports import Page
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import SecretRef
-from secrets_svc.data.copying import Copied, Copier, Outcome, refs_in
+from secrets_svc.core.secret import SecretMetadata
+from secrets_svc.data.copying import Copied, Copier, Outcome, Waiting, pages_of
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Store, configured_store, open_audit
 
@@ -54,20 +55,21 @@ def copy_between(task: Task, settings: Settings, state: Path, output: OutputForm
     organization = settings.organization.name
     within = Scope(organization, domain=task.parts.domain, project=task.parts.project)
     with closing(open_audit(state)) as audit, _opened(task, *stores) as (copier, listed):
-        refs = listed(within)
-        report = _Report(task, audit, len(refs), output)
+        report = _Report(task, audit, output)
+        waiting = Waiting(listed(within), heard=report.expect)
         try:
-            left = asyncio.run(copier.copy_all(refs, at_once=task.at_once, each=report.add))
-        except KeyboardInterrupt:
-            report.end(left=len(refs) - len(report.copied))
+            asyncio.run(copier.copy_all(waiting, at_once=task.at_once, each=report.add))
+        except (KeyboardInterrupt, SecretsError):
+            if report.copied:
+                report.end(waiting)
             raise
-    return report.end(left=left)
+    return report.end(waiting)
 
 
 @contextmanager
 def _opened(
     task: Task, source: Store, target: Store
-) -> Iterator[tuple[Copier, Callable[[Scope], list[SecretRef]]]]:
+) -> Iterator[tuple[Copier, Callable[[Scope], Iterator[Page[SecretMetadata]]]]]:
     with ExitStack() as undo:
         lister = source.open_writer(at_once=task.at_once)
         undo.callback(lister.close)
@@ -82,7 +84,7 @@ def _opened(
         read_back = target.open_reading(deadline=_DEADLINE)
         undo.callback(read_back.close)
         copier = Copier(read, read_back, writer, _actor(), task.overwrite, task.dry_run)
-        yield copier, lambda within: refs_in(lister, within, exact=task.exact)
+        yield copier, lambda within: pages_of(lister, within, exact=task.exact)
 
 
 def _actor() -> str:
@@ -92,16 +94,22 @@ def _actor() -> str:
 class _Report:
     """Hears of each secret, records it, and says in the end how things stand."""
 
-    def __init__(self, task: Task, audit: AuditSink, total: int, output: OutputFormat) -> None:
+    def __init__(self, task: Task, audit: AuditSink, output: OutputFormat) -> None:
         self._task = task
         self._audit = audit
-        self._total = total
         self._output = output
         self.copied: list[Copied] = []
         watched = sys.stderr.isatty()
         self._bar: Any = (
-            click.progressbar(length=total, file=sys.stderr, label="copying") if watched else None
+            click.progressbar(length=0, file=sys.stderr, label="copying", show_pos=True) if watched else None
         )
+
+    def expect(self, more: int) -> None:
+        """So many more are known of."""
+        if self._bar is not None and more:
+            self._bar.length += more
+            self._bar.finished = False
+            self._bar.render_progress()
 
     def add(self, copied: Copied) -> None:
         """One more is dealt with. Raises ``Unavailable`` where that can't be recorded."""
@@ -110,18 +118,18 @@ class _Report:
             self._bar.update(1)
         self._audit.record(_event(self._task, copied))
 
-    def end(self, *, left: int) -> int:
+    def end(self, waiting: Waiting) -> int:
         """Print it; the exit code."""
         if self._bar is not None:
             self._bar.render_finish()
         counts = Counter(each.outcome for each in self.copied)
-        self._print(counts, left)
+        self._print(counts, waiting.listed - len(self.copied), is_whole=waiting.is_whole)
         failed = next((each.error for each in self.copied if each.error is not None), None)
         if failed is None and counts[Outcome.DIFFERENT]:
             failed = Conflict("")
         return 0 if failed is None else exit_code(failed)
 
-    def _print(self, counts: Counter[Outcome], left: int) -> None:
+    def _print(self, counts: Counter[Outcome], left: int, *, is_whole: bool) -> None:
         if self._output is OutputFormat.NAME:
             for each in self.copied:
                 if each.outcome in (Outcome.COPIED, Outcome.REPLACED):
@@ -135,10 +143,18 @@ class _Report:
             tallies = {outcome.value: counts[outcome] for outcome in Outcome}
             items = [_document(each) for each in self.copied]
             print_document(
-                {"items": items, **tallies, "left": left, "dry_run": self._task.dry_run}, self._output
+                {
+                    "items": items,
+                    **tallies,
+                    "left": left,
+                    "listed_to_the_end": is_whole,
+                    "dry_run": self._task.dry_run,
+                },
+                self._output,
             )
-        if left:
-            sys.stderr.write(f"{counted(left, 'secret')} left: the same command goes on with them\n")
+        if left or not is_whole:
+            more = "" if is_whole else ", and what wasn't listed yet,"
+            sys.stderr.write(f"{counted(left, 'secret')}{more} left: the same command goes on with them\n")
 
 
 def _event(task: Task, copied: Copied) -> AuditEvent:

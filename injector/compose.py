@@ -21,6 +21,7 @@ from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import validate_name
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
+from secrets_svc.runtime.probing import Probing
 from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, FlyteSettings, Settings
 from secrets_svc.runtime.stores import Stores
 
@@ -72,13 +73,16 @@ def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metr
             deadline=wanted.deadline,
         )
         metrics.watch_stores("reader", reading.states)
+        probing = Probing("reader", reading.probes())
+        undo.callback(probing.close)
         routes = InjectorRoutes(
             handler=handler,
             ready=lambda: where.ready() and reading.is_answering(),
             metrics=metrics.text,
-            states=reading.states,
+            states=lambda: probing.beside(reading.states()),
             certified_only=wanted.client_ca is not None,
         )
+        probing.start()
         return Injector(routes, undo.pop_all().close)
 
 

@@ -71,6 +71,7 @@ def _capabilities(found: Backend) -> dict[str, Any]:
         "consistency": can.consistency,
         "separate_identities": can.separate_identities,
         "versions": can.versions,
+        "versions_unset": can.versions if can.versions_unset is None else can.versions_unset,
         "rollback": can.rollback,
         "recovery": can.recovery,
     }
@@ -81,7 +82,9 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
         return row["name"], "", "", "", "", row["summary"]
     identities = "two" if row["separate_identities"] else "not separable"
     rollback = "yes" if row["rollback"] else "no"
-    return row["name"], row["max_value"], row["versions"], rollback, identities, row["summary"]
+    least, most = row["versions_unset"], row["versions"]
+    versions = most if least == most else f"{least} to {most}"
+    return row["name"], row["max_value"], versions, rollback, identities, row["summary"]
 
 
 @app.command()

@@ -25,7 +25,7 @@ from secrets_svc.core.errors import SecretsError
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, hold_state
 from secrets_svc.runtime.certificates import CertificateFiles
 from secrets_svc.runtime.composition import build_service
-from secrets_svc.runtime.hardening import harden_process, raise_file_limit
+from secrets_svc.runtime.hardening import harden_process, raise_file_limit, share_heaps
 from secrets_svc.runtime.settings import NamespaceSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], 
     :raises SecretsError: it can't start; the message names the field or file.
     """
     harden_process()
+    share_heaps()
     raise_file_limit()
     log_to_stderr(settings)
     with ExitStack() as undo:

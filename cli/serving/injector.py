@@ -17,7 +17,7 @@ from injector.server import MUTATE, WebhookServer
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.state_folder import remember_audit_file
-from secrets_svc.runtime.hardening import harden_process, raise_file_limit
+from secrets_svc.runtime.hardening import harden_process, raise_file_limit, share_heaps
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import configured_stores, open_audit
@@ -45,6 +45,7 @@ def serve_injector(settings: Settings, state: Path, *, announce: Callable[[Runni
             "without a cluster"
         )
     harden_process()
+    share_heaps()
     raise_file_limit()
     log_to_stderr(settings)
     private_folder(state)

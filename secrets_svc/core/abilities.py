@@ -105,6 +105,23 @@ class Purges(Protocol):
 
 
 @runtime_checkable
+class Probes(Protocol):
+    """A writer or a reader that can ask its store whether it has what is needed, before anybody needs it."""
+
+    def probe(self) -> None:
+        """Ask, with the identity that it holds. Nothing is written and no value moves.
+
+        :raises SecretsError: something is missing, and the message says what; or the store can't be asked.
+        """
+
+
+def probe(side: object) -> None:
+    """Have ``side`` ask, if it can. Raises as :meth:`Probes.probe`."""
+    if isinstance(side, Probes):
+        side.probe()
+
+
+@runtime_checkable
 class PrintsPolicy(Protocol):
     """A backend that can say the least rights that its writer and its reader need."""
 

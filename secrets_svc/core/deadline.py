@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,3 +24,8 @@ def until(due: float) -> Iterator[None]:
 def due() -> float:
     """When it is too late; infinity where nobody said."""
     return _DUE.get()
+
+
+def within(timeout: float) -> float:
+    """Seconds that one call may take: ``timeout``, or what is left until :func:`due`; 0 where nothing is."""
+    return max(0.0, min(timeout, _DUE.get() - time.monotonic()))

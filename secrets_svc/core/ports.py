@@ -154,6 +154,7 @@ class Capabilities:
     :param durable: whether values outlive the process.
     :param consistency: ``strong``: a resolve sees every acknowledged write; ``eventual``: soon after.
     :param versions: how many versions of a secret it keeps; 1 where there is no history.
+    :param versions_unset: how many unless settings say more; ``None``: as many.
     :param rollback: whether an earlier version can be made current without anybody reading its value.
     :param recovery: how long a deleted secret can be got back by the store's own means, in words.
     """
@@ -165,6 +166,7 @@ class Capabilities:
     durable: bool = True
     consistency: str = "strong"
     versions: int = 1
+    versions_unset: int | None = None
     rollback: bool = False
     recovery: str = "none"
 

@@ -1,4 +1,7 @@
-"""Copying secrets from one store to another: what is there already stays, and each copy is read back."""
+"""Copying secrets from one store to another: what is there already stays, and each copy is read back.
+
+They go by pages of a listing, of which one is held at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import asyncio
 import enum
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from secrets_svc.core.errors import Changed, Conflict, NotFound, SecretsError, Unavailable
-from secrets_svc.core.ports import SecretVersion, SecretWriter
+from secrets_svc.core.ports import Page, SecretVersion, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef
 from secrets_svc.data.store_reading import StoreReading
@@ -21,6 +25,8 @@ VERIFY = 20.0
 _PAUSE = 0.1
 #: Tries while somebody writes.
 _ATTEMPTS = 4
+#: References of one page.
+_PAGE = 1000
 
 
 class Outcome(enum.StrEnum):
@@ -45,6 +51,41 @@ class Copied:
     outcome: Outcome
     version: str | None = None
     error: SecretsError | None = None
+
+
+class Waiting:
+    """References that wait for their turn, taken from pages one after the other as they run out.
+
+    :param pages: may block; each is asked for in a thread. :param heard: hears of each page's size.
+    :ivar listed: how many there were so far. :ivar taken: how many have had their turn.
+    :ivar is_whole: whether there are no more pages.
+    """
+
+    def __init__(self, pages: Iterable[Page[SecretMetadata]], *, heard: Callable[[int], None]) -> None:
+        self._pages = iter(pages)
+        self._heard = heard
+        self._refs: deque[SecretRef] = deque()
+        self._lock = asyncio.Lock()
+        self.listed = 0
+        self.taken = 0
+        self.is_whole = False
+
+    async def next(self) -> SecretRef | None:
+        """The next one; ``None`` where there is none. Raises what listing raises."""
+        async with self._lock:
+            while not self._refs and not self.is_whole:
+                page = await asyncio.to_thread(next, self._pages, None)
+                if page is None:
+                    self.is_whole = True
+                    break
+                self.is_whole = page.cursor is None
+                self._refs.extend(item.ref for item in page.items)
+                self.listed += len(page.items)
+                self._heard(len(page.items))
+            if not self._refs:
+                return None
+            self.taken += 1
+            return self._refs.popleft()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,33 +116,28 @@ class Copier:
         except SecretsError as error:
             return Copied(ref, Outcome.FAILED, error=error)
 
-    async def copy_all(
-        self, refs: Sequence[SecretRef], *, at_once: int, each: Callable[[Copied], None]
-    ) -> int:
-        """Copy ``refs``; ``each`` hears of every one that was dealt with.
+    async def copy_all(self, waiting: Waiting, *, at_once: int, each: Callable[[Copied], None]) -> None:
+        """Copy all that waits; ``each`` hears of every one that was dealt with.
 
         Where a store fails for a reason that may pass, the rest is left, so that it isn't tried in vain.
 
-        :returns: how many were left.
+        :raises SecretsError: listing failed.
         """
-        waiting: Iterator[SecretRef] = iter(refs)
-        left = len(refs)
         stopped = False
 
         async def work() -> None:
-            nonlocal left, stopped
-            for ref in waiting:
-                if stopped:
-                    return
+            nonlocal stopped
+            while not stopped and (ref := await waiting.next()) is not None:
                 copied = await self.copy(ref)
-                left -= 1
                 stopped = stopped or (copied.error is not None and copied.error.retryable)
                 each(copied)
-                if stopped:
-                    return
 
-        await asyncio.gather(*(work() for _ in range(at_once)))
-        return left
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(at_once):
+                    group.create_task(work())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
     async def _copy(self, ref: SecretRef) -> Copied:
         wanted = await _read(self.source, ref)
@@ -137,7 +173,7 @@ class Copier:
     async def _verify(self, wanted: SecretVersion, written: SecretMetadata) -> None:
         """Read back what was written, with the target's own reader.
 
-        :raises Conflict: it is another version. :raises Unavailable: it is another value.
+        :raises Conflict: it is another version. :raises Unavailable: it is another value, or not seen at all.
         """
         due = time.monotonic() + VERIFY
         while True:
@@ -146,10 +182,10 @@ class Copier:
                 if found.value == wanted.value:
                     return
                 raise Unavailable(f"secret {wanted.ref} does not read back as it was written")
+            if time.monotonic() > due and found is None:
+                raise Unavailable(f"secret {wanted.ref} was written, and can't be read back yet")
             if time.monotonic() > due:
-                raise Conflict(
-                    f"secret {wanted.ref} was written by somebody else meanwhile, or can't be seen yet"
-                )
+                raise Conflict(f"secret {wanted.ref} was written by somebody else meanwhile")
             await asyncio.sleep(_PAUSE)
 
 
@@ -166,13 +202,12 @@ async def _read(store: StoreReading, ref: SecretRef) -> SecretVersion | None:
     return None
 
 
-def refs_in(writer: ValidatedWriter, within: Scope, *, exact: bool) -> list[SecretRef]:
-    """All that a store has there."""
-    refs: list[SecretRef] = []
+def pages_of(writer: ValidatedWriter, within: Scope, *, exact: bool) -> Iterator[Page[SecretMetadata]]:
+    """All that a store has there, a page at a time."""
     cursor = None
     while True:
-        page = writer.list(within, exact=exact, limit=1000, cursor=cursor)
-        refs += [item.ref for item in page.items]
+        page = writer.list(within, exact=exact, limit=_PAGE, cursor=cursor)
+        yield page
         cursor = page.cursor
         if cursor is None:
-            return refs
+            return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 
 from secrets_svc.core.caches import WeightedCache
@@ -188,6 +188,10 @@ class ScopedReading:
     def states(self) -> dict[str, str]:
         """How each store fares, in a word; see :attr:`StoreReading.condition`."""
         return {name: store.condition for name, store in self._stores.items()}
+
+    def probes(self) -> dict[str, Callable[[], None]]:
+        """What asks each store whether it has what is needed."""
+        return {name: store.probe for name, store in self._stores.items()}
 
     def close(self) -> None:
         """Close the readers and their threads."""

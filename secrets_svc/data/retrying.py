@@ -1,21 +1,31 @@
-"""Writing to a store that may fail: bounded in number, tried again where that is safe."""
+"""Writing to a store that may fail: bounded in number and in time, tried again where that is safe."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
+from secrets_svc.core import deadline
 from secrets_svc.core.abilities import KeepsHistory, Purges, RollsBack, VersionInfo
-from secrets_svc.core.errors import SecretsError, Unavailable, Unsupported
+from secrets_svc.core.errors import DeadlineExceeded, SecretsError, Unavailable, Unsupported
 from secrets_svc.core.ports import Fits, Page, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.health import Health
+from secrets_svc.data.probing import probe_writer
 
 T = TypeVar("T")
+
+#: Seconds that one call may take, with all that it asks of the store and all its tries. Our own client waits
+#: for 10 (``secrets_svc.client.http``), and whoever waits is to hear which of the two it was.
+DEADLINE = 8.0
+#: Seconds more that a store's own code has to say so itself.
+_GRACE = 0.5
 
 
 def history_of(writer: SecretWriter, store: str) -> KeepsHistory:
@@ -49,14 +59,25 @@ class RetryingWriter:
     """A :class:`SecretWriter` in front of a store's own. Trying again is safe: writes have operation ids.
 
     :param store: its name. :param at_once: calls that may be under way; more are refused at once, so that a
-        store that hangs keeps no threads from the others.
+        store that hangs keeps no threads from the others. :param deadline: seconds for each.
     """
 
-    def __init__(self, *, store: str, writer: SecretWriter, at_once: int) -> None:
-        self.health = Health(store)
+    def __init__(
+        self,
+        *,
+        store: str,
+        writer: SecretWriter,
+        at_once: int,
+        deadline: float = DEADLINE,
+        health: Health | None = None,
+    ) -> None:
+        self.health = health or Health(store)
+        self._deadline = deadline
         self._store = store
         self._writer = writer
         self._places = threading.BoundedSemaphore(at_once)
+        # Of its own, so that a call can be given up that doesn't come back.
+        self._pool = ThreadPoolExecutor(at_once, f"write-{store}")
 
     def create(
         self, ref: SecretRef, value: SecretValue, type: SecretType, *, actor: str, operation_id: str
@@ -116,26 +137,51 @@ class RetryingWriter:
             lambda: writer.rollback(ref, to=to, actor=actor, operation_id=operation_id, expected=expected)
         )
 
+    def probe(self) -> None:
+        """See :class:`~secrets_svc.core.abilities.Probes`. Tried once; no part of the store's health."""
+        probe_writer(self._writer)
+
     def close(self) -> None:
-        """Close the store's writer."""
+        """Close the store's writer and its threads."""
+        self._pool.shutdown(wait=False)
         self._writer.close()
 
     def _run(self, call: Callable[[], T]) -> T:
         if not self._places.acquire(blocking=False):
             raise Unavailable(f'store "{self._store}" is busy: too many calls wait for it', retry_after=1.0)
+        due = time.monotonic() + self._deadline
         try:
-            return self._insist(call)
-        finally:
+            task = self._pool.submit(copy_context().run, self._insist, call, due)
+        except RuntimeError as error:
             self._places.release()
+            raise Unavailable(f'store "{self._store}" is closed') from error
+        task.add_done_callback(lambda _: self._places.release())  # given up or not, it has its place
+        try:
+            return task.result(self._deadline + _GRACE)
+        except TimeoutError:
+            late = self._late()
+            self.health.failed(late)
+            raise late from None
 
-    def _insist(self, call: Callable[[], T]) -> T:
+    def _late(self) -> DeadlineExceeded:
+        error = DeadlineExceeded(
+            f'store "{self._store}" had not finished within {self._deadline:g} s: it may be done all the same'
+        )
+        error.store = self._store
+        return error
+
+    def _insist(self, call: Callable[[], T], due: float) -> T:
+        with deadline.until(due):
+            return self._tried(call, due)
+
+    def _tried(self, call: Callable[[], T], due: float) -> T:
         attempt = 1
         while True:
             try:
                 return self._attempt(call, again=attempt > 1)
             except SecretsError as error:
                 pause = self.health.pause(error, attempt)
-                if pause is None:
+                if pause is None or time.monotonic() + pause > due:
                     error.store = self._store
                     raise
             attempt += 1

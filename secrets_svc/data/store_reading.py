@@ -26,6 +26,7 @@ from secrets_svc.core.errors import (
 from secrets_svc.core.ports import Resolved, SecretReader, SecretVersion, TellsState
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.data.health import Health
+from secrets_svc.data.probing import probe_reader
 from secrets_svc.data.sharing import SharedFreshCalls
 
 T = TypeVar("T")
@@ -183,6 +184,13 @@ class StoreReading:
     def is_answering(self) -> bool:
         """Whether it is worth asking: when a break is over, only somebody who asks can tell."""
         return self.condition != "open"
+
+    def probe(self) -> None:
+        """See :class:`~secrets_svc.core.abilities.Probes`. It waits, and is no part of the store's health; of
+        one that answers inline nothing is asked.
+        """
+        if not self._options.inline:
+            probe_reader(self._reader)
 
     def close(self) -> None:
         """Close the reader and its threads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from secrets_svc.core.abilities import RefusesWrites, VersionInfo
@@ -124,6 +124,11 @@ class ValidatedWriter:
         """As :attr:`~secrets_svc.data.health.Health.state`, as of the last calls."""
         return self._writer.health.state if isinstance(self._writer, RetryingWriter) else "closed"
 
+    def probe(self) -> None:
+        """See :class:`~secrets_svc.core.abilities.Probes`; a store that answers inline is asked nothing."""
+        if isinstance(self._writer, RetryingWriter):
+            self._writer.probe()
+
     def close(self) -> None:
         """Close the store's writer."""
         self._writer.close()
@@ -227,6 +232,10 @@ class RoutedWriter:
     def states(self) -> dict[str, str]:
         """How each store fares, in a word."""
         return {name: store.condition for name, store in self._stores.items()}
+
+    def probes(self) -> dict[str, Callable[[], None]]:
+        """What asks each store whether it has what is needed."""
+        return {name: store.probe for name, store in self._stores.items()}
 
     def _stores_within(self, within: Scope, *, exact: bool) -> tuple[str, ...]:
         return (self.store_of(within),) if exact else self._routes.stores

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from secrets_svc.core import deadline
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.kube.errors import ApiError, NoAnswer, TimedOut, of_status
 
@@ -63,9 +64,13 @@ class ApiServer:
     ) -> Object:
         """The object that the server answers.
 
-        :param timeout: seconds: for connecting, for each pause of the answer, and for all of its body.
+        :param timeout: seconds: for connecting, for each pause of the answer, and for all of its body;
+            less where whoever waits has less left.
         :raises ApiError: it answers something else, or nothing.
         """
+        timeout = deadline.within(timeout)
+        if not timeout:
+            raise TimedOut
         response = self._send(
             *(method, path, query),
             timeout=timeout,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from secrets_svc.backends import registry
 from secrets_svc.core.naming import MAX_STORAGE_NAME
-from secrets_svc.core.ports import Backend
+from secrets_svc.core.ports import Backend, Capabilities
 from secrets_svc.core.secret import MAX_NAME
 from secrets_svc.data.limits import MAX_ENV_STRING, MAX_FILE
 
@@ -37,22 +37,33 @@ def limits() -> str:
         "rollback",
         "update",
         "a deleted secret",
+        "a read sees",
     )
     return _table(head, ((f"`{each.name}`", *_limits(each)) for each in _ours()))
 
 
 def _limits(backend: Backend) -> tuple[str, ...]:
     can = backend.capabilities
-    versions = "the current one" if can.versions == 1 else f"the last {can.versions}"
     return (
         f"{can.max_value:,} bytes",
         _word(can.empty_value),
         f"{MAX_NAME} characters; {MAX_STORAGE_NAME} with its scope",
-        versions,
-        _word(can.rollback),
+        _versions(can),
+        _rollback(can),
         "at once, also on a version",
         "is gone" if can.recovery == "none" else f"can be got back: {can.recovery}",
+        _SEES[can.consistency],
     )
+
+
+def _versions(can: Capabilities) -> str:
+    if can.versions_unset is not None:
+        return f"up to {can.versions}, by setting; {can.versions_unset} without"
+    return "the current one" if can.versions == 1 else f"the last {can.versions}"
+
+
+def _rollback(can: Capabilities) -> str:
+    return "with more than one version" if can.rollback and can.versions_unset == 1 else _word(can.rollback)
 
 
 def deliveries() -> str:

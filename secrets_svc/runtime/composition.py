@@ -19,6 +19,7 @@ from secrets_svc.edges.rest.authentication import TokenAuthenticator
 from secrets_svc.edges.rest.gate import App
 from secrets_svc.runtime.files import ensure_token, read_token
 from secrets_svc.runtime.metrics import CountingSink, Metrics
+from secrets_svc.runtime.probing import Probing
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Stores, configured_stores, open_audit
 
@@ -52,6 +53,8 @@ def build_service(settings: Settings, state: Path) -> Service:
         data_plane = stores.open_writer()
         undo.callback(data_plane.close)
         metrics.watch_stores("writer", data_plane.states)
+        probing = Probing("writer", data_plane.probes())
+        undo.callback(probing.close)
         organization = settings.organization.name
         app = build_app(
             control=ControlPlane(policy=_policy(settings), data_plane=data_plane, audit=audit),
@@ -59,10 +62,11 @@ def build_service(settings: Settings, state: Path) -> Service:
             authenticator=_authenticator(settings, state),
             record=audit.record,
             ready=lambda: data_plane.is_answering(organization),
-            states=data_plane.states,
+            states=lambda: probing.beside(data_plane.states()),
             metrics=metrics.text,
             body_deadline=settings.server.body_deadline,
         )
+        probing.start()
         return Service(app, audit, metrics, stores, undo.pop_all().close)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from secrets_svc.testing.harness import BackendHarness
 from secrets_svc.testing.listing import ListingContract
 from secrets_svc.testing.operations import OperationContract
+from secrets_svc.testing.operators import IdentityContract, RecoveryContract
 from secrets_svc.testing.racing import RacingContract
 from secrets_svc.testing.reading import ReaderContract, ScopeContract
 from secrets_svc.testing.values import DurabilityContract, EmptyValueContract, ValueContract
@@ -28,10 +29,12 @@ __all__ = [
     "BackendHarness",
     "DurabilityContract",
     "EmptyValueContract",
+    "IdentityContract",
     "ListingContract",
     "OperationContract",
     "RacingContract",
     "ReaderContract",
+    "RecoveryContract",
     "RollbackContract",
     "ScopeContract",
     "ValueContract",
@@ -52,5 +55,7 @@ class BackendContract(
     RacingContract,
     VersionContract,
     RollbackContract,
+    IdentityContract,
+    RecoveryContract,
 ):
     """All of it."""

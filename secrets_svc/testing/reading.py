@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from secrets_svc.core.abilities import probe
 from secrets_svc.core.errors import Changed, NotFound
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
@@ -22,6 +23,12 @@ from secrets_svc.testing.harness import (
 
 class ReaderContract:
     """Must have."""
+
+    def test_a_good_store_lacks_nothing(self, harness: BackendHarness) -> None:
+        """Where there is something to ask (:class:`secrets_svc.core.abilities.Probes`); nothing is made."""
+        for side in (harness.writer(), harness.reader()):
+            probe(side)
+        assert harness.writer().list(some_scope()).items == ()
 
     def test_the_reader_has_nothing_to_write_with(self, harness: BackendHarness) -> None:
         """And the writer nothing to read with (I10)."""

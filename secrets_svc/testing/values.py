@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from secrets_svc.core.errors import InvalidArgument, NotFound, TooLarge, Unsupported
 from secrets_svc.testing.harness import BackendHarness, create, eventually, read, some_ref, update
 
 _ALL_BYTES = bytes(range(256))
+#: Values of so many bytes; in the text most characters are two.
+_FILLED: dict[str, Callable[[int], bytes]] = {
+    "binary": lambda size: (_ALL_BYTES * (size // 256 + 1))[:size],
+    "multibyte text": lambda size: ("é" * (size // 2) + "x" * (size % 2)).encode(),
+}
 
 
 class ValueContract:
@@ -44,45 +51,31 @@ class ValueContract:
 
         eventually(harness, exact)
 
-    def test_the_largest_value(self, harness: BackendHarness) -> None:
-        """Is exactly ``max_value``."""
-        ref, reader = some_ref(), harness.reader()
-        largest = harness.capabilities.max_value
-        data = (_ALL_BYTES * (largest // 256 + 1))[:largest]
-        create(harness.writer(), ref, data)
+    @pytest.mark.parametrize("off", [-1, 0, 1], ids=["limit - 1", "limit", "limit + 1"])
+    @pytest.mark.parametrize("kind", list(_FILLED))
+    def test_a_value_about_as_large_as_the_limit(self, harness: BackendHarness, kind: str, off: int) -> None:
+        """``max_value`` is in bytes, whatever they are: one more is refused at create and update."""
+        created, updated = some_ref(), some_ref()
+        writer, reader = harness.writer(), harness.reader()
+        data = _FILLED[kind](harness.capabilities.max_value + off)
+        before = create(writer, updated, b"before")
+        if off > 0:
+            with pytest.raises(TooLarge):
+                create(writer, created, data)
+            with pytest.raises(NotFound):
+                writer.describe(created)
+            with pytest.raises(TooLarge):
+                update(writer, updated, data)
+            assert writer.describe(updated) == before
+            return
+        assert create(writer, created, data).size in (len(data), None)
+        update(writer, updated, data)
 
         def exact() -> None:
-            assert read(reader, ref) == data
+            assert read(reader, created) == data
+            assert read(reader, updated) == data
 
         eventually(harness, exact)
-
-    @pytest.mark.parametrize("less", [1, 0])
-    def test_text_is_measured_in_bytes(self, harness: BackendHarness, less: int) -> None:
-        """Of UTF-8: a text of fewer characters may be the largest, and one of them more is too much."""
-        ref, writer, reader = some_ref(), harness.writer(), harness.reader()
-        size = harness.capabilities.max_value - less
-        text = "é" * (size // 2) + "x" * (size % 2)
-        create(writer, ref, text.encode())
-
-        def exact() -> None:
-            assert read(reader, ref) == text.encode()
-
-        eventually(harness, exact)
-        with pytest.raises(TooLarge):
-            create(writer, some_ref("over"), (text + "é").encode())
-
-    def test_one_byte_over_is_too_large(self, harness: BackendHarness) -> None:
-        """At create and at update, and nothing is written."""
-        ref, writer = some_ref(), harness.writer()
-        data = b"x" * (harness.capabilities.max_value + 1)
-        with pytest.raises(TooLarge):
-            create(writer, ref, data)
-        with pytest.raises(NotFound):
-            writer.describe(ref)
-        made = create(writer, ref)
-        with pytest.raises(TooLarge):
-            update(writer, ref, data)
-        assert writer.describe(ref) == made
 
 
 class EmptyValueContract:

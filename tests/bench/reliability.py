@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fault_store import kubernetes
 from fault_stores import STORES, Behind
-from fault_table import CAUSES, Trial, check, trial
+from fault_table import CAUSES, Trial, causes_of, check, trial
 from kit import Cluster
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -38,7 +38,7 @@ def column(name: str, behind: Behind) -> dict[str, Trial]:
     """What came of each cause."""
     proxy, service = behind
     came: dict[str, Trial] = {}
-    for cause in CAUSES:
+    for cause in causes_of(name):
         print(f"{name}: {cause}", file=sys.stderr, flush=True)
         came[cause] = trial(service, proxy, cause)
         check(cause, came[cause])
@@ -52,15 +52,15 @@ def table(columns: dict[str, dict[str, Trial]]) -> str:
         "|---" * (len(columns) + 1) + "|",
     ]
     for cause in CAUSES:
-        cells = [cell(found[cause]) for found in columns.values()]
+        cells = [cell(found[cause]) if cause in found else "–" for found in columns.values()]
         lines.append(f"| {cause} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def cell(came: Trial) -> str:
-    """What a look-up and a create were told, the longer's time, and the time until both worked again."""
+    """What a look-up and a create were told, what each took, and the time until both worked again."""
     codes = came.read if came.read == came.wrote else f"{came.read}; {came.wrote}"
-    return f"{codes}, {came.seconds:.1f} s; {came.recovery:.1f} s"
+    return f"{codes}, {came.looking:.1f} s, {came.writing:.1f} s; {came.recovery:.1f} s"
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from served import ServedHarness
 from served_suite import ServedContract
 
 from secrets_svc.backends.local import BACKEND
+from secrets_svc.backends.local.databases import FILE
+from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
+from secrets_svc.core.secret import SecretRef
 from secrets_svc.testing.contract import BackendContract
 from secrets_svc.testing.harness import BackendHarness
 
@@ -33,6 +37,15 @@ class LocalHarness:
         reader = BACKEND.open_reader(BACKEND.settings_model(), state=self._state)
         self._opened.callback(reader.close)
         return reader
+
+    def bring_back(self, ref: SecretRef) -> bool:
+        """Nobody could, without a row in one of the two tables with values."""
+        with closing(sqlite3.connect(self._state / FILE)) as opened:
+            rows = [
+                opened.execute(f"SELECT 1 FROM {table} WHERE storage_name = ?", (storage_name(ref),))
+                for table in ("secrets", "versions")
+            ]
+            return any(found.fetchall() for found in rows)
 
     def reopen(self) -> None:
         self._opened.close()

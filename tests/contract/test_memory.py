@@ -10,6 +10,7 @@ from served_suite import ServedContract
 
 from secrets_svc.backends.memory import BACKEND, MemoryStore
 from secrets_svc.core.ports import Capabilities, SecretReader, SecretWriter
+from secrets_svc.core.secret import SecretRef
 from secrets_svc.testing.contract import BackendContract
 from secrets_svc.testing.harness import BackendHarness
 
@@ -25,6 +26,9 @@ class MemoryHarness:
 
     def reader(self) -> SecretReader:
         return self._store.reader()
+
+    def bring_back(self, ref: SecretRef) -> bool:
+        return ref in self._store.secrets
 
     def reopen(self) -> None:
         self._store = MemoryStore()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +17,18 @@ from urllib.parse import urlsplit
 import pytest
 from admissions import pod, review
 from fault_proxy import FaultProxy
-from harness import Server
+from harness import Reply, Server
 from two_stores import SPARED, STRICKEN, two_stores
 
 from secrets_svc.data.store_reading import ReadingOptions
 
 #: Pods and writes that need the store that hangs, all at once: more than any pool of threads has.
 CROWD = 60
+#: Whose metrics and probes tell of stores.
+SIDES = ("reader", "writer")
+#: What those are told at once who need a store that is away.
+LEFT_ALONE = r'store "sick" has failed [0-9]+ times in a row and is left alone; tried again in [0-9.]+ s'
+WELL = "[+]store well closed\n[+]store sick closed\nok\n"
 #: Seconds within which whoever doesn't need it is answered.
 PROMPT = 1.0
 
@@ -52,6 +58,53 @@ class World:
         """``ok``, or why not."""
         response = self.admit(project)
         return "ok" if response["allowed"] else str(response["status"]["reason"])
+
+    def write(self, project: str) -> Reply:
+        """What an update is told."""
+        query = {"project": project, "domain": "production"}
+        return self.server.call("PUT", "/v1/secrets/db", {"value": {"text": "new"}}, query=query)
+
+    def refusal(self, side: str) -> str:
+        """What somebody is told who needs the store that is away."""
+        if side == "reader":
+            return str(self.admit(STRICKEN)["status"]["message"])
+        return str(json.loads(self.write(STRICKEN).body)["detail"])
+
+    def ask(self, side: str, path: str) -> tuple[int, str]:
+        """A probe of the webhook, whose stores are read, or of the API."""
+        if side == "writer":
+            reply = self.server.call("GET", path, token=None)
+            return reply.status, reply.body.decode()
+        parts = urlsplit(self.server.webhook)
+        opened = HTTPSConnection(parts.hostname or "", parts.port, context=self.trust, timeout=20)
+        try:
+            opened.request("GET", path)
+            answer = opened.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            opened.close()
+
+    def state_in_metrics(self, side: str, store: str) -> str | None:
+        """Of that store."""
+        _, text = self.ask(side, "/metrics")
+        found = re.search(
+            rf'^secrets_svc_store_{side}_state{{state="([-a-z]+)",store="{store}"}} 1\.0$', text, re.MULTILINE
+        )
+        return found[1] if found else None
+
+    def until_left_alone(self, side: str) -> None:
+        """Seen in all three places: a break may end between two looks."""
+        end = time.monotonic() + 20
+        while True:
+            status, text = self.ask(side, "/readyz?verbose")
+            state = self.state_in_metrics(side, "sick")
+            assert status == 200, "the other store can be used"
+            refusal = self.refusal(side)
+            if "[-]store sick open\n" in text and state == "open" and re.search(LEFT_ALONE, refusal):
+                assert "[+]store well closed\n" in text
+                assert self.state_in_metrics(side, "well") == "closed"
+                return
+            assert time.monotonic() < end, (text, state, refusal)
 
     def threads(self) -> int:
         """Those of the server."""
@@ -101,11 +154,9 @@ def test_who_needs_another_store_is_answered_meanwhile(world: World) -> None:
 
 def test_writes_to_another_store_are_taken_meanwhile(world: World) -> None:
     """The crowd gets codes: some hang to their end, and more than the store's share are refused at once."""
-    body = {"value": {"text": "new"}}
 
     def write(project: str) -> int:
-        query = {"project": project, "domain": "production"}
-        return world.server.call("PUT", "/v1/secrets/db", body, query=query).status
+        return world.write(project).status
 
     with world.proxy.failing("black hole"), ThreadPoolExecutor(CROWD) as pool:
         hanging = [pool.submit(write, STRICKEN) for _ in range(CROWD)]
@@ -121,9 +172,24 @@ def test_writes_to_another_store_are_taken_meanwhile(world: World) -> None:
     well_again(world)
 
 
+def test_a_store_that_is_left_alone_shows_in_probes_metrics_and_refusals(world: World) -> None:
+    with world.proxy.failing("refused connection"):
+        for project in (STRICKEN, SPARED, STRICKEN):  # the longer it is away, the longer it is left alone
+            for _ in range(5):
+                world.admit(project)
+                world.write(project)
+        for side in SIDES:
+            world.until_left_alone(side)
+    well_again(world)
+    time.sleep(1.1)  # for which a page of metrics is shown again
+    for side in SIDES:
+        assert world.ask(side, "/readyz?verbose") == (200, WELL)
+        assert world.state_in_metrics(side, "sick") == "closed"
+
+
 def well_again(world: World) -> None:
     """By itself, within ten seconds."""
     end = time.monotonic() + 10
-    while world.code(STRICKEN) != "ok":
+    while world.code(STRICKEN) != "ok" or world.write(STRICKEN).status != 200:
         assert time.monotonic() < end, world.server.log
         time.sleep(0.1)

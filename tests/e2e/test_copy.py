@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from bao import Bao
 from harness import Server
+from ready_stores import aws
 
 WHERE = ("-p", "shop", "-d", "production")
 
@@ -146,6 +148,71 @@ def test_an_interruption_loses_nothing_and_the_next_call_goes_on(world: World) -
     assert all(
         world.there(f"s{number}", "_/shop")["data"]["value"] == f"value {number}" for number in range(total)
     )
+
+
+def test_whoever_watches_sees_how_far_it_is(world: World) -> None:
+    for name in ("a", "b", "c"):
+        world.server.create(name, "v", project="shop")
+    words = ["--from", "here", "--to", "there", "--settings", str(world.settings)]
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", "backend", "copy", *words, "--state", str(world.server.state)],
+            env={**world.server.environment, "TERM": "xterm", "COLUMNS": "100"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            timeout=60,
+            check=False,
+        )
+        os.close(theirs)
+        shown = _until_closed(ours).decode()
+    finally:
+        os.close(ours)
+    assert done.returncode == 0, shown
+    assert "copying" in shown
+    assert [f"{number}/3" in shown for number in (1, 2, 3)] == [True] * 3, shown
+    assert shown.endswith("\n")
+    assert done.stdout == b"3 secrets copied and read back, 0 the same already (here -> there)\n"
+
+
+def _until_closed(terminal: int) -> bytes:
+    parts = []
+    try:
+        while part := os.read(terminal, 65536):
+            parts.append(part)
+    except OSError:  # nobody has the other end open any more
+        pass
+    return b"".join(parts)
+
+
+def test_aws_is_a_target_too(launch: Callable[..., Server], tmp_path: Path) -> None:
+    """By identities that may do what the printed policies say."""
+    here, folder = '[stores.here]\nbackend = "local"\n', tmp_path / "aws"
+    folder.mkdir()
+    with aws(folder) as there:
+        settings = tmp_path / "both.toml"
+        settings.write_text(here + there.settings)
+        server = launch(here).start()
+        values = {"text": b"zaz\xc3\xb3\xc5\x82\xc4\x87", "binary": bytes(range(256))}
+        for name, value in values.items():
+            assert server.cli("create", name, *WHERE, stdin=value).returncode == 0
+        assert server.cli("create", "empty", *WHERE, "-f", "/dev/null").returncode == 0
+
+        def copy(code: int) -> Any:
+            words = ("--from", "here", "--to", "main", "--settings", str(settings), "-o", "json")
+            done = server.cli(
+                *("backend", "copy", *words, "--state", str(server.state)), environ=there.environment
+            )
+            assert done.returncode == code, done.stderr
+            return json.loads(done.stdout)
+
+        came = copy(2)
+        assert (came["copied"], came["failed"], came["left"], came["listed_to_the_end"]) == (2, 1, 0, True)
+        [failed] = [item for item in came["items"] if item["outcome"] == "failed"]
+        assert failed["name"] == "empty"
+        assert failed["code"] in {"unsupported", "invalid_argument"}
+        assert (copy(2)["same"], server.stop()) == (2, 0)
 
 
 def test_a_target_that_is_away_stops_it(world: World) -> None:

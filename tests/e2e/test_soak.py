@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from soaking import PROJECTS, Cost, Soak, failing_stores
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 120)
 #: The share of it after which all threads and caches are there.
 WARM_UP = 0.4
-#: MiB for two minutes, and one for each two more: caches fill up, and malloc's free memory lies scattered.
-MORE_MIB = 8.0 + max(0.0, SECONDS - 120) / 120
+#: MiB however long it takes: caches fill up, and malloc's free memory lies scattered.
+MORE_MIB = 8.0
+#: MiB a minute in the last half, of a run with as many minutes as it takes to tell a slope from noise.
+SLOPE, MINUTES = 0.6, 10
 MORE_FILES = 5
 
 
@@ -46,10 +49,18 @@ def test_it_is_well_after_all_of_it(launch: Callable[..., Server], tmp_path: Pat
             soak.end()
         show(soak, before, after, recovery)
         assert after.mib - before.mib <= MORE_MIB, (before, after)
+        if len(soak.memory) >= MINUTES:
+            assert slope(soak.memory) <= SLOPE, soak.memory
         assert after.files - before.files <= MORE_FILES, (before, after)
         assert all(soak.came[project].codes["ok"] > SECONDS for project in PROJECTS), soak.came
         assert "Traceback" not in server.log
         assert server.stop() == 0
+
+
+def slope(memory: list[float]) -> float:
+    """MiB a minute, in the last half of the minutes."""
+    last = memory[len(memory) // 2 :]
+    return statistics.linear_regression(range(len(last)), last).slope
 
 
 def show(soak: Soak, before: Cost, after: Cost, recovery: float) -> None:
@@ -70,4 +81,5 @@ def show(soak: Soak, before: Cost, after: Cost, recovery: float) -> None:
         f"({after.mib - before.mib:+.1f}); open files: {before.files} / {after.files} "
         f"({after.files - before.files:+d}).\nResident memory after each minute: "
         f"{', '.join(f'{mib:.1f}' for mib in soak.memory)} MiB."
+        + (f" In the last half {slope(soak.memory):+.2f} MiB a minute." if len(soak.memory) > 3 else "")
     )

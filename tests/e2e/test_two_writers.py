@@ -1,9 +1,11 @@
-"""Two writers, one secret, many rounds: what was acknowledged is there, everything else is a conflict."""
+"""Two writers, one secret, many rounds: what was acknowledged is there, everything else is a conflict.
+
+On moto: AWS itself would stop it, with ``quota_exceeded``, at some hundred versions of a day.
+"""
 
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,8 @@ from two_writers import race
 ROUNDS = {"memory": 1000, "local": 1000, "vault": 200, "aws": 100}
 
 
-#: Of one secret, where the store keeps a history: AWS keeps a hundred versions, also of what was refused.
-OF_EACH = {"aws": 45}
+#: Of what the AWS store refused, at least so many are told from what was acknowledged (docs/backends.md).
+TOLD_APART = {"aws": 66}
 
 
 def rounds_of(backend: str) -> int:
@@ -24,19 +26,17 @@ def rounds_of(backend: str) -> int:
 
 
 def run(place: Place) -> None:
-    rounds = rounds_of(place.backend)
-    began = time.monotonic()
+    print(f"\n{place.backend}: ", end="")
     race(
         (place.writer(), place.writer()),
         place.reader(),
-        rounds,
-        kept=min(place.kind().capabilities.versions, 100),
-        of_each=OF_EACH.get(place.backend, rounds),
+        rounds_of(place.backend),
+        kept=place.kind().capabilities.versions,
+        told_apart=TOLD_APART.get(place.backend),
     )
-    print(f"{place.backend}: {time.monotonic() - began:.1f} s")
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["local", "vault", "aws"])
 def test_no_acknowledged_update_is_lost(backend: str, tmp_path: Path) -> None:

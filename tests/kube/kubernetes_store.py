@@ -15,6 +15,7 @@ from kit import Cluster
 
 from secrets_svc.backends.kubernetes import BACKEND
 from secrets_svc.backends.kubernetes.names import object_name
+from secrets_svc.backends.kubernetes.versions import KEPT
 from secrets_svc.core.abilities import RollsBack
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import SecretReader, SecretWriter
@@ -42,8 +43,13 @@ class Store:
         self._opened = ExitStack()
 
     def settings(self, **more: Any) -> Any:
-        """Those of the backend."""
-        known = {"kubeconfig": self.kubeconfig, "namespace": self.namespace, "timeout": self.timeout}
+        """Those of the backend, with as many versions as it can keep."""
+        known = {
+            "kubeconfig": self.kubeconfig,
+            "namespace": self.namespace,
+            "timeout": self.timeout,
+            "versions": KEPT,
+        }
         return BACKEND.settings_model(**known | more)
 
     def writer(self, **more: Any) -> SecretWriter:
@@ -105,6 +111,13 @@ class Store:
             body,
             content_type="application/merge-patch+json",
         ).ok()
+        return changed
+
+    def update_as_flyte(self, ref: SecretRef, value: bytes) -> dict[str, Any]:
+        """What its service's ``UpdateSecret`` does: gets it, replaces all data, and puts it back."""
+        object_ = self.object(ref) | {"data": encoded({storage_name(ref): value})}
+        path = f"{self.path(ref)}?fieldManager=flyte"
+        changed: dict[str, Any] = self.cluster.api("PUT", path, object_).ok()
         return changed
 
     def replace_with_kubectl(self, ref: SecretRef, change: Callable[[dict[str, Any]], None]) -> None:

@@ -14,6 +14,6 @@ KILLS = 8
 
 @pytest.mark.slow
 def test_nothing_is_half_done(cluster: Cluster, namespace: str) -> None:
-    settings = {"kubeconfig": str(cluster.admin_kubeconfig), "namespace": namespace}
+    settings = {"kubeconfig": str(cluster.admin_kubeconfig), "namespace": namespace, "versions": 5}
     place = Place("kubernetes", settings, str(cluster.admin_kubeconfig.parent))
     kill_writers(place, KILLS, random.SystemRandom().randrange(2**32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import struct
@@ -122,8 +123,8 @@ class FaultProxy:
         if fault == "black hole":
             self._ended.wait()
             return False
-        if fault == "3 s latency":
-            time.sleep(3)
+        if fault.endswith(" s latency"):
+            time.sleep(float(fault.split()[0]))
             connection.sendall(self._ask(request))
             return True
         if fault in {"reset half-way", "truncated body"}:
@@ -154,11 +155,24 @@ def _answer(status: int, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+def _json(code: str) -> bytes:
+    """As AWS refuses a call in JSON."""
+    return json.dumps({"__type": code, "message": VENDOR, "Message": VENDOR}).encode()
+
+
+def _xml(code: str) -> bytes:
+    """As other parts of AWS do."""
+    return f"<Error><Code>{code}</Code><Message>{VENDOR}</Message></Error>".encode()
+
+
 ANSWERS = {
     "HTML instead of JSON": _answer(200, _PAGE),
     "a 404 page of a proxy": _answer(404, _PAGE),
     "429": _answer(429, _JSON),
     "429 with Retry-After": _answer(429, _JSON, "retry-after: 1"),
+    "expired credentials": _answer(400, _json("ExpiredTokenException")),
+    "expired credentials, told in XML": _answer(403, _xml("403")),
+    "clock 10 minutes off": _answer(403, _json("RequestTimeTooSkewed")),
     "500": _answer(500, _JSON),
     "503": _answer(503, _JSON),
 }

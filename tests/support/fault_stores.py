@@ -10,10 +10,12 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
+from bao import Bao
 from fault_proxy import FaultProxy
 from fault_table import Service
 
 from secrets_svc.backends import registry
+from secrets_svc.runtime.stores import Store
 
 Behind = tuple[FaultProxy, Service]
 
@@ -22,7 +24,9 @@ Behind = tuple[FaultProxy, Service]
 def service_behind(folder: Path, name: str, proxy: FaultProxy, settings: dict[str, Any]) -> Iterator[Behind]:
     """A service whose store is reached through ``proxy``."""
     try:
-        service = Service(registry.load(name), settings, folder)
+        backend = registry.load(name)
+        service = Service(Store("main", backend, backend.settings_model.model_validate(settings), folder))
+        service.look_up()
         try:
             yield proxy, service
         finally:
@@ -33,18 +37,29 @@ def service_behind(folder: Path, name: str, proxy: FaultProxy, settings: dict[st
 
 @contextmanager
 def vault(folder: Path) -> Iterator[Behind]:
-    """OpenBao."""
-    from bao import Bao
+    """OpenBao, on disk, so that it can be sealed and restarted. Both sides log in, with printed policies."""
+    from vault_faults import ServerProxy
 
-    with Bao(folder) as server:
-        proxy = FaultProxy(folder, ("127.0.0.1", server.port))
-        settings = {
-            "address": f"https://localhost:{proxy.port}",
-            "ca_file": str(proxy.ca),
-            "login": {"method": "token", "token": server.token},
-        }
+    with Bao(folder, on_disk=True) as server:
+        proxy = ServerProxy(folder, server)
+        plain = {"address": f"https://localhost:{proxy.port}", "ca_file": str(proxy.ca)}
+        settings = {**plain, **logins(server, plain, folder)}
         with service_behind(folder, "vault", proxy, settings) as made:
             yield made
+
+
+def logins(server: Bao, plain: dict[str, Any], folder: Path, **role: Any) -> dict[str, Any]:
+    """Settings of how both sides log in.
+
+    :param plain: the store's other settings. :param role: more about the AppRoles, e.g. ``token_ttl``.
+    """
+    backend = registry.load("vault")
+    settings = backend.settings_model.model_validate({**plain, "login": {"method": "token", "token": "x"}})
+    made = {}
+    for side in ("writer", "reader"):
+        server.policy(side, backend.policy(settings, role=side))  # type: ignore[attr-defined]
+        made[side] = server.approle(side, side, folder=folder, **role)
+    return made
 
 
 @contextmanager

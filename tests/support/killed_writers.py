@@ -8,13 +8,14 @@ import secrets
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 from places import Place
 from whole_values import number_in
-from writing_process import State, Write
+from writing_process import Known, State, Write, note
 
 from secrets_svc.core.ports import SecretReader, SecretWriter
 from secrets_svc.core.scope import Scope
@@ -38,8 +39,11 @@ class Killing:
         self._chance = random.Random(seed)
         self._organization = f"k{secrets.token_hex(6)}"
         self.state: State = {f"n-{number}": None for number in range(NAMES)}
+        self.known: Known = {name: [] for name in self.state}
+        self._rolls_back = place.kind().capabilities.rollback
         self._number = 0
         self.writes = self.in_flight = self.done = 0
+        self.verbs: Counter[str] = Counter()
 
     def round(self) -> None:
         """A process writes and is killed; what is left is looked at; then its last call may be repeated."""
@@ -54,6 +58,7 @@ class Killing:
                 found = self._look(writer, reader)
                 assert found == {**self.state, cut.name: cut.number}, "the repeat isn't what was asked for"
         self.state = found
+        self.known = {name: [] if found[name] is None else self.known[name] for name in found}
 
     def _write_and_kill(self) -> Write | None:
         """The write that was begun and not acknowledged, if there is one."""
@@ -67,13 +72,16 @@ class Killing:
         assert process.wait(20) == -9, "it ended by itself"
         begun: Write | None = Write(**json.loads(first))
         for line in rest:
-            if line == "{}":
+            said_now = json.loads(line)
+            if "version" in said_now:
                 assert begun is not None
+                note(self.known, begun, said_now["version"] if self._rolls_back else None)
                 self.state[begun.name] = begun.number
+                self.verbs[begun.verb] += 1
                 self.writes += 1
                 begun = None
             else:
-                begun = Write(**json.loads(line))
+                begun = Write(**said_now)
                 self._number = begun.number or self._number
         return begun
 
@@ -82,6 +90,7 @@ class Killing:
             "place": self._place.told(),
             "organization": self._organization,
             "state": self.state,
+            "known": self.known,
             "number": self._number + 1,
             "seed": self._chance.randrange(2**32),
         }
@@ -129,11 +138,16 @@ def kill_writers(place: Place, kills: int, seed: int) -> None:
     """So often. ``seed`` repeats choices, not moments."""
     print(f"seed {seed}")
     killing = Killing(place, seed)
-    for _ in range(kills):
+    wanted = {"purge", "rollback"} if place.kind().capabilities.rollback else {"purge"}
+    for number in range(4 * kills):  # a machine that is busy lets them write little
+        if number >= kills and wanted <= set(killing.verbs):
+            break
         killing.round()
+    print(dict(killing.verbs))
     print(
-        f"{place.backend}: {kills} kills, {killing.writes} writes acknowledged, {killing.in_flight} kills "
+        f"{place.backend}: {number} kills, {killing.writes} writes acknowledged, {killing.in_flight} kills "
         f"met a write, of which {killing.done} were carried out"
     )
     assert killing.writes, "they died before they had written"
+    assert wanted <= set(killing.verbs), "they never did some of it"
     assert killing.in_flight > kills // 3, "the kills met nobody"

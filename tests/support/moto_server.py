@@ -94,6 +94,12 @@ class Moto:
         return str(made["Role"]["Arn"])
 
 
+#: A policy: whoever has it may do everything.
+ANYTHING = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+)
+
+
 def on_everything(policy: str) -> str:
     """The policy with all its resources replaced by ``*``, for moto."""
     document = json.loads(policy)

@@ -23,8 +23,13 @@ _DOCKER = b'{"auths": {"r": {"auth": "eA=="}}}'
 
 
 class ServedContract(BackendContract):
-    """All of it, but for what a client can't say: whether a value fits a type is for the service to ask."""
+    """All of it, but for what a client can't say: whether a value fits a type is for the service to ask, and
+    identities are not for clients to choose. What is left of a secret is seen at the port.
+    """
 
+    test_each_identity_is_refused_the_other_side = None
+    test_what_was_deleted_can_be_got_back_or_is_gone = None
+    test_nothing_is_left_of_what_was_purged = None
     test_a_repeated_update_is_not_asked_whether_it_fits = None
 
     @pytest.mark.parametrize("type", [SecretType.IMAGE_PULL])

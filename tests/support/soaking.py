@@ -19,15 +19,15 @@ from urllib.parse import urlsplit
 from admissions import STATUS, patch_of, pod, review
 from bao import Bao
 from fault_proxy import FaultProxy
-from fault_table import CAUSES
+from fault_table import CAUSES, OF_STORES
 from harness import Reply, Server, value_in
 from moto_server import REGION, running
 
 #: By project, the store that its secrets are in; the last has no network that could fail.
 PROJECTS = {"shop": "vault", "bank": "aws", "home": "local"}
 SPARED = "home"
-#: All that a proxy can do.
-FAULTS = tuple(cause for cause in CAUSES if cause != "DNS gone")
+#: All that a proxy can do, in front of any store.
+FAULTS = tuple(cause for cause in CAUSES if cause != "DNS gone" and cause not in OF_STORES)
 #: What may be told while a store fails: a repeat helps.
 PASSING = {"unavailable", "throttled", "deadline_exceeded"}
 WORKERS_EACH = 2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from secrets_svc.backends.aws.faults import Refused, refused, translated
-from secrets_svc.core.errors import SecretsError, Unavailable
+from secrets_svc.core import deadline
+from secrets_svc.core.errors import DeadlineExceeded, SecretsError, Unavailable
 
 #: Seconds for which credentials are not looked for anew, after they were.
 _BETWEEN_REFRESHES = 2.0
@@ -39,6 +41,8 @@ class Api:
         :param what: it is for, in words. :param expected: codes that the caller goes on from.
         :raises Refused: with one of these. :raises SecretsError: otherwise.
         """
+        if not deadline.within(math.inf):  # the library's own time-outs are one client's, not one call's
+            raise DeadlineExceeded(f"there was no time left to {what}")
         client = self._current()
         answer = _tried(client, operation, params)
         if isinstance(answer, Refused) and answer.is_stale:

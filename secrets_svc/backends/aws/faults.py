@@ -111,6 +111,11 @@ _CLIENT = {
     "MetadataRetrievalError": "credentials",
     "ConfigNotFound": "credentials",
     "ProfileNotFound": "credentials",
+    "InvalidConfigError": "credentials",
+    # The library opens no other files while it calls than those with tokens.
+    "FileNotFoundError": "credentials",
+    "PermissionError": "credentials",
+    "IsADirectoryError": "credentials",
     "EndpointConnectionError": "reach",
     "ConnectionError": "reach",
     "HTTPClientError": "reach",

@@ -23,7 +23,7 @@ class Identity:
         self._timeout = timeout
         self._connections = connections
         session = self._session()
-        region = way.region or session.get_config_variable("region")
+        region = session.get_config_variable("region")
         if not region:
             raise InvalidArgument(
                 "there is no region for AWS Secrets Manager: set it in the store's settings"
@@ -39,7 +39,6 @@ class Identity:
             "secretsmanager",
             region_name=self.region,
             endpoint_url=self._way.endpoint_url,
-            config=self._config(),
         )
         silence()
         return made
@@ -58,16 +57,31 @@ class Identity:
             raise InvalidArgument(
                 f"the profile for AWS Secrets Manager can't be read: {type(error).__name__}"
             ) from None
+        # The library makes clients of its own where credentials come from STS: a web identity, a role.
+        session.set_default_client_config(self._config())
+        if self._way.region is not None:
+            session.set_config_variable("region", self._way.region)
+        self._hurry(session)
         return session
+
+    def _hurry(self, session: Any) -> None:
+        """Have the agent of pod identity asked once, for as long as a call may take.
+
+        By itself the library asks three times, two seconds each: who wants a secret is gone by then.
+        """
+        from botocore.httpsession import URLLib3Session
+        from botocore.utils import ContainerMetadataFetcher
+
+        agent = ContainerMetadataFetcher(URLLib3Session(timeout=self._timeout), sleep=lambda _: None)
+        agent.RETRY_ATTEMPTS = 1
+        session.get_component("credential_provider").get_provider("container-role")._fetcher = agent
 
     def _assumed(self, session: Any) -> Any:
         """Credentials of the role; renewed by the library before they end."""
         from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 
         def sts(service: str, **more: Any) -> Any:
-            return session.create_client(
-                service, region_name=self.region, **{**more, "config": self._config()}
-            )
+            return session.create_client(service, region_name=self.region, **more)
 
         extra = {"RoleSessionName": _SESSION_NAME}
         if self._way.external_id is not None:

@@ -132,8 +132,8 @@ class AwsSettings(BaseModel):
         default=3.0,
         ge=0.1,
         le=60,
-        description="Seconds to connect, and again to answer, for one call: below the injector's deadline, "
-        "so that it can still say what was the matter.",
+        description="Seconds to connect, and again to answer, for one call, also to where credentials come "
+        "from: below the injector's deadline, so that it can still say what was the matter.",
     )
     lookups: int = Field(
         default=16,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from secrets_svc.backends.existing.places import Places
 from secrets_svc.backends.lookups import LookUps
+from secrets_svc.core.abilities import probe
 from secrets_svc.core.errors import Changed, InvalidArgument, NotFound
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretRef, SecretType
@@ -59,6 +60,10 @@ class ExistingReader:
         except InvalidArgument as error:
             raise InvalidArgument(f"secret {ref}: {error.message}") from None
         return SecretVersion(ref, token, SecretType.GENERIC, value)
+
+    def probe(self) -> None:
+        """See :class:`secrets_svc.core.abilities.Probes`."""
+        probe(self._places)
 
     def close(self) -> None:
         """See the port."""

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from secrets_svc.backends.existing.places import Found, Places
 from secrets_svc.backends.lookups import LookUps
+from secrets_svc.core.abilities import probe
 from secrets_svc.core.errors import InvalidArgument, NotFound, Unsupported
 from secrets_svc.core.ports import Fits, Page
 from secrets_svc.core.scope import Scope
@@ -127,6 +128,10 @@ class ExistingWriter:
             items.append(_metadata(ref, metadata))
             last = path
         return Page(tuple(items))
+
+    def probe(self) -> None:
+        """See :class:`secrets_svc.core.abilities.Probes`."""
+        probe(self._places)
 
     def close(self) -> None:
         """See the port."""

@@ -31,7 +31,8 @@ class KubernetesBackend:
 
     name = "kubernetes"
     summary = "Secrets of one Kubernetes namespace, as Flyte's own webhook reads them."
-    capabilities = Capabilities(max_value=MAX_VALUE, versions=KEPT, rollback=True)
+    #: With as many versions as settings can have it keep.
+    capabilities = Capabilities(max_value=MAX_VALUE, versions=KEPT, versions_unset=1, rollback=True)
     settings_model = KubernetesSettings
 
     def open_writer(self, settings: KubernetesSettings, *, state: Path) -> SecretWriter:
@@ -40,7 +41,8 @@ class KubernetesBackend:
         if settings.existing is not None:
             places = _places(settings, settings.writer_way())
             return ExistingWriter(places, PathTemplate(settings.existing), lookups=settings.lookups)
-        return KubernetesWriter(_namespace(settings, settings.writer_way(), _CALLERS))
+        namespace = _namespace(settings, settings.writer_way(), _CALLERS)
+        return KubernetesWriter(namespace, versions=settings.versions)
 
     def open_reader(self, settings: KubernetesSettings, *, state: Path) -> SecretReader:
         """With the reader's kubeconfig."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from secrets_svc.core.scope import Scope
 
 DOMAIN = "secrets-svc.internal"
+#: Begins every label and annotation of ours.
+PREFIX = f"{DOMAIN}/"
 
 # Flyte's own (flyte/v2/secret/service): what its service writes, and lists by.
 MANAGED = "app.flyte.org/managed"

@@ -83,21 +83,19 @@ class Namespace:
                     return None
                 raise
 
-    def change(
-        self, kind: Kind, name: str, patch: Patch, otherwise: Patch, *, may_lack: bool = False
-    ) -> Object | Change:
-        """Make the changes of ``patch``, as long as it is at the version that they set.
+    def change(self, kind: Kind, name: str, *patches: Patch, may_lack: bool = False) -> Object | Change:
+        """Make the changes of the first of ``patches``, as long as it is at the version that they set.
 
-        :param otherwise: what to try where the object can't be as ``patch`` would have it: something that is
-            moved isn't there, or all of it together would be too large.
-        :param may_lack: whether that moves something too.
+        :param patches: each is tried where the object can't be as the one before would have it: something
+            that is moved isn't there, or all of it together would be too large.
+        :param may_lack: whether the last one moves something too.
         """
         with self._translated(f"change {kind.resource}"):
-            for each, last in ((patch, False), (otherwise, True)):
+            for patch in patches:
                 try:
-                    return self._patched(kind, name, each)
+                    return self._patched(kind, name, patch)
                 except ApiError as error:
-                    if error.status != 422 or (last and not may_lack):
+                    if error.status != 422 or (patch is patches[-1] and not may_lack):
                         raise
         return Change.LACKING
 

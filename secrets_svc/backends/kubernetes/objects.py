@@ -11,7 +11,7 @@ from secrets_svc.backends.kubernetes import names
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.provenance import data_keys, last_change, moment, outsider
 from secrets_svc.backends.kubernetes.versions import Note, is_key, key_of, parse
-from secrets_svc.core.errors import InvalidArgument, Spoilt, Unavailable
+from secrets_svc.core.errors import Conflict, InvalidArgument, Spoilt, Unavailable
 from secrets_svc.core.naming import parse_storage_name
 from secrets_svc.core.secret import SecretMetadata, SecretType
 from secrets_svc.core.value import SecretValue
@@ -72,14 +72,22 @@ def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark) -> O
     return {"labels": names.labels_of(metadata.ref.scope), "annotations": annotations}
 
 
+def is_strangers(object_: Object, name: str) -> bool:
+    """Whether it was never a secret of this service or Flyte's: it only has the name that one would have.
+
+    :param name: storage name. :raises Unavailable: it is another object, or none.
+    """
+    found = _identified(object_, name)
+    of_ours = any(key.startswith(names.PREFIX) for key in (*found.labels, *found.annotations))
+    return names.MANAGED not in found.labels and not of_ours
+
+
 def held(object_: Object, name: str) -> Held:
     """What the object says, which must be the one of storage name ``name``. Metadata are enough.
 
-    :raises Unavailable: it is somebody else's, or was spoilt.
+    :raises Unavailable: it was spoilt, or is another.
     """
-    found = Metadata.of(object_)
-    if found.name != names.object_name(name) or not found.uid or not found.resource_version:
-        raise Unavailable("the API server doesn't answer as it should: that is another object")
+    found = _identified(object_, name)
     if found.labels.get(names.MANAGED) != names.MANAGED_VALUE:
         raise not_ours(name, f"has no label {names.MANAGED}={names.MANAGED_VALUE}")
     if found.annotations.get(names.NAME, name) != name:
@@ -99,6 +107,13 @@ def held(object_: Object, name: str) -> Held:
         frozenset({*told, *(note.key for note in notes)} - {name}),
         frozenset(found.annotations),
     )
+
+
+def _identified(object_: Object, name: str) -> Metadata:
+    found = Metadata.of(object_)
+    if found.name != names.object_name(name) or not found.uid or not found.resource_version:
+        raise Unavailable("the API server doesn't answer as it should: that is another object")
+    return found
 
 
 def storage_name_of(object_: Object) -> str | None:
@@ -146,6 +161,14 @@ def not_ours(name: str, why: str) -> Spoilt:
     return Spoilt(
         f'Secret "{names.object_name(name)}", where {_shown(name)} rests, {why}: '
         "it was made or changed outside this service and is left as it is; repair or delete it with kubectl"
+    )
+
+
+def taken(name: str) -> Conflict:
+    """For what a stranger has put where a secret is to be created."""
+    return Conflict(
+        f"{_shown(name)} can't be created: somebody else's Secret \"{names.object_name(name)}\" is in its "
+        "place and is left as it is; look at it with kubectl, and delete it if nobody needs it"
     )
 
 

@@ -12,40 +12,42 @@ from collections.abc import Iterable, Iterator
 from secrets_svc.backends.kubernetes import names
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.objects import Held, encoded, labels_and_annotations
-from secrets_svc.backends.kubernetes.versions import Note, fitting, key_of, text_of
+from secrets_svc.backends.kubernetes.versions import KEPT, Note, fitting, key_of, text_of
 from secrets_svc.core.secret import SecretMetadata
 from secrets_svc.core.value import SecretValue
 from secrets_svc.kube.api import Object, Patch
 
 
 def replacement(
-    name: str, current: Held, draft: SecretMetadata, value: SecretValue, mark: Mark
-) -> tuple[Patch, Patch]:
+    name: str, current: Held, draft: SecretMetadata, value: SecretValue, mark: Mark, *, versions: int = KEPT
+) -> tuple[Patch, ...]:
     """A new value, and how to write it where nothing can be kept of before.
 
     :param name: storage name. :param draft: metadata as they will be, but for the version.
+    :param versions: that are kept; with one, the current value is alone, whatever was beside it.
     """
     data = encoded(value)
-    kept = _kept(current, draft)
+    bare = [*_guard(current), _add("/data", {name: data}), *_said(name, current, draft, mark, ())]
+    if versions == 1:
+        return (bare,)
+    kept = _kept(current, draft, versions)
     keeping = [
         *_guard(current),
         *_moved(name, current, kept),
         _add(_data(name), data),
         *_dropped(current.keys, kept),
     ]
-    bare = [*_guard(current), _add("/data", {name: data})]
-    return (
-        keeping + list(_said(name, current, draft, mark, kept)),
-        bare + list(_said(name, current, draft, mark, ())),
-    )
+    return keeping + list(_said(name, current, draft, mark, kept)), bare
 
 
-def rollback(name: str, current: Held, draft: SecretMetadata, to: Note, mark: Mark) -> tuple[Patch, Patch]:
+def rollback(
+    name: str, current: Held, draft: SecretMetadata, to: Note, mark: Mark, *, versions: int = KEPT
+) -> tuple[Patch, ...]:
     """An earlier value in the current place, which nobody sees on its way. Parameters as above.
 
     :param to: one of ``current.earlier``.
     """
-    kept = _kept(current, draft)
+    kept = _kept(current, draft, versions)
     back: Patch = [{"op": "move", "from": _data(to.key), "path": _data(name)}]
     if to in kept:
         back.append({"op": "copy", "from": _data(name), "path": _data(to.key)})
@@ -62,8 +64,8 @@ def rollback(name: str, current: Held, draft: SecretMetadata, to: Note, mark: Ma
     )
 
 
-def _kept(current: Held, draft: SecretMetadata) -> tuple[Note, ...]:
-    return fitting((Note.of(current.metadata), *current.earlier), beside=draft.size)
+def _kept(current: Held, draft: SecretMetadata, versions: int) -> tuple[Note, ...]:
+    return fitting((Note.of(current.metadata), *current.earlier), beside=draft.size, versions=versions)
 
 
 def _guard(current: Held) -> Patch:

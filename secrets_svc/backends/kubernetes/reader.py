@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from secrets_svc.backends.kubernetes.names import object_name
 from secrets_svc.backends.kubernetes.namespace import SECRETS, Namespace
-from secrets_svc.backends.kubernetes.objects import Held, earlier_value_of, held, value_of
+from secrets_svc.backends.kubernetes.objects import Held, earlier_value_of, held, is_strangers, value_of
 from secrets_svc.backends.lookups import LookUps
 from secrets_svc.core.errors import Changed, InvalidArgument, NotFound
 from secrets_svc.core.naming import storage_name
@@ -41,8 +41,7 @@ class KubernetesReader:
 
     def _look(self, name: str) -> Held | None:
         object_ = self._namespace.find(SECRETS, object_name(name), accept=METADATA)
-        found = None if object_ is None else held(object_, name)
-        return None if found is None or found.terminating else found
+        return _standing(object_, name)
 
     def read(self, ref: SecretRef, token: str) -> SecretVersion:
         """See the port."""
@@ -79,8 +78,8 @@ class KubernetesReader:
     def _existing(self, ref: SecretRef, accept: str) -> tuple[Object, Held]:
         name = storage_name(ref)
         object_ = self._namespace.find(SECRETS, object_name(name), accept=accept)
-        found = None if object_ is None else held(object_, name)
-        if object_ is None or found is None or found.terminating:
+        found = _standing(object_, name)
+        if object_ is None or found is None:
             self._namespace.check()
             raise NotFound(f"there is no secret {ref}")
         return object_, found
@@ -89,6 +88,14 @@ class KubernetesReader:
         """See the port."""
         self._look_ups.close()
         self._namespace.close()
+
+
+def _standing(object_: Object | None, name: str) -> Held | None:
+    """``None``: there is no secret, though there may be an object that somebody else made, or that goes."""
+    if object_ is None or is_strangers(object_, name):
+        return None
+    found = held(object_, name)
+    return None if found.terminating else found
 
 
 def _no_version(ref: SecretRef) -> NotFound:

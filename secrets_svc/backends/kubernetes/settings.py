@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from secrets_svc.backends.existing.settings import template
+from secrets_svc.backends.kubernetes.versions import KEPT
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import validate_label
 
@@ -60,6 +61,14 @@ class KubernetesSettings(BaseModel):
         default=("kube-*", "secrets-svc", "flyte"),
         description="With namespaces in existing: patterns of those in which there is nothing for tasks, "
         "whatever a project is called.",
+    )
+    versions: int = Field(
+        default=1,
+        ge=1,
+        le=KEPT,
+        description="Of a secret that are kept in its Secret, the current one included: what secret history "
+        "tells, pods may pin and secret rollback goes back to. Flyte's own service lists only Secrets of one "
+        "data key: with more versions than one it leaves out what was updated. Its webhook reads those.",
     )
     kubeconfig: AbsolutePath | None = Field(
         default=None,

@@ -17,7 +17,7 @@ from secrets_svc.backends.kubernetes.provenance import moment
 from secrets_svc.core.abilities import VersionInfo
 from secrets_svc.core.secret import SecretMetadata
 
-#: Versions of a secret that are kept, the current one included.
+#: Versions of a secret that may be kept, the current one included: settings say how many are.
 KEPT = 5
 #: Bytes of all values of one Secret, keys not counted (k8s.io/kubernetes/pkg/apis/core, MaxSecretSize).
 MAX_SIZE = 1_048_576
@@ -91,18 +91,18 @@ def _note(version: object, at: object, by: object, size: object) -> Note:
     return Note(version, time.astimezone(UTC), by, size)
 
 
-def fitting(notes: Iterable[Note], *, beside: int | None) -> tuple[Note, ...]:
+def fitting(notes: Iterable[Note], *, beside: int | None, versions: int = KEPT) -> tuple[Note, ...]:
     """The newest of ``notes`` that are kept, and for whose values there is room.
 
     What nobody knows the size of is taken to fit.
 
-    :param beside: bytes of the current value.
+    :param beside: bytes of the current value. :param versions: that are kept, with the current one.
     """
     kept: list[Note] = []
     total = beside or 0
     for note in notes:
         total += note.size or 0
-        if len(kept) == KEPT - 1 or total > MAX_SIZE:
+        if len(kept) == versions - 1 or total > MAX_SIZE:
             break
         kept.append(note)
     return tuple(kept)

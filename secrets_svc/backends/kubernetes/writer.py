@@ -11,7 +11,7 @@ from secrets_svc.backends.kubernetes import listing
 from secrets_svc.backends.kubernetes.marks import Mark, Marks
 from secrets_svc.backends.kubernetes.names import object_name
 from secrets_svc.backends.kubernetes.namespace import SECRETS, Change, Deletion, Namespace
-from secrets_svc.backends.kubernetes.objects import Held, held, new_object
+from secrets_svc.backends.kubernetes.objects import Held, held, is_strangers, new_object, taken
 from secrets_svc.backends.kubernetes.operations import Operations, Record
 from secrets_svc.backends.kubernetes.patches import replacement, rollback
 from secrets_svc.backends.kubernetes.versions import MAX_SIZE
@@ -23,6 +23,7 @@ from secrets_svc.core.errors import (
     NotFound,
     TooLarge,
     Unavailable,
+    Unsupported,
 )
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Fits, Page
@@ -41,11 +42,13 @@ _PAUSE = 0.02
 class KubernetesWriter:
     """See :class:`secrets_svc.core.ports.SecretWriter`, and ``KeepsHistory`` and ``RollsBack`` beside it.
 
-    :param namespace: where the secrets are; closed with this.
+    :param namespace: where the secrets are; closed with this. :param versions: of a secret that are kept, the
+        current one included.
     """
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, *, versions: int = 1) -> None:
         self._namespace = namespace
+        self._versions = versions
         self._marks = Marks(namespace)
         self._operations = Operations(namespace)
 
@@ -81,9 +84,12 @@ class KubernetesWriter:
 
     def _there_already(self, mark: Mark, ref: SecretRef, name: str) -> SecretMetadata | None:
         """What to answer to a create that found something; ``None`` where it has gone meanwhile."""
-        found = self._look(name)
-        if found is None:
+        object_ = self._namespace.find(SECRETS, object_name(name))
+        if object_ is None:
             return None
+        if is_strangers(object_, name):
+            raise taken(name)
+        found = held(object_, name)
         if _was_written_by(found, mark):
             return _told(self._operations.remember(mark, answer=found.metadata))
         earlier = self._operations.earlier(mark)
@@ -118,7 +124,8 @@ class KubernetesWriter:
                 fits(current.metadata.type)
                 fitting = current.metadata.type
             draft = _draft(current, actor, len(value))
-            answer = self._changed(name, current, mark, replacement(name, current, draft, value, mark))
+            patches = replacement(name, current, draft, value, mark, versions=self._versions)
+            answer = self._changed(name, current, mark, patches)
             if isinstance(answer, SecretMetadata):
                 return answer
             _pause()
@@ -130,7 +137,10 @@ class KubernetesWriter:
         """See :class:`~secrets_svc.core.abilities.RollsBack`. It is a new version, with the value of ``to``.
 
         To what is current already, nothing is written but that it was asked.
+
+        :raises Unsupported: nothing of before is kept.
         """
+        self._check_kept()
         name = storage_name(ref)
         _check_actor(actor)
         mark = self._marks.make(operation_id, "rollback", name, expected=expected, to=to)
@@ -144,7 +154,8 @@ class KubernetesWriter:
             note = next((each for each in current.earlier if each.version == to), None)
             if note is None or current.resource_version == lacking:
                 raise NotFound(f"secret {ref} has no such version, or its value is no longer kept")
-            patches = rollback(name, current, _draft(current, actor, note.size), note, mark)
+            draft = _draft(current, actor, note.size)
+            patches = rollback(name, current, draft, note, mark, versions=self._versions)
             answer = self._changed(name, current, mark, patches, may_lack=True)
             if isinstance(answer, SecretMetadata):
                 return answer
@@ -152,6 +163,13 @@ class KubernetesWriter:
                 lacking = current.resource_version
             _pause()
         raise _busy(ref)
+
+    def _check_kept(self) -> None:
+        if self._versions == 1:
+            raise Unsupported(
+                "earlier versions are not kept in this store, so there is none to go back to: it would take "
+                '"versions" of 2 or more in the settings of the store, from before the value was replaced'
+            )
 
     def _done_or_current(
         self, ref: SecretRef, name: str, mark: Mark, expected: str | None
@@ -174,7 +192,7 @@ class KubernetesWriter:
         name: str,
         current: Held,
         mark: Mark,
-        patches: tuple[Patch, Patch],
+        patches: tuple[Patch, ...],
         *,
         may_lack: bool = False,
     ) -> SecretMetadata | Change:
@@ -239,8 +257,9 @@ class KubernetesWriter:
         self._namespace.close()
 
     def _look(self, name: str) -> Held | None:
+        """``None`` also for what somebody else made: it is no secret, and stays as it is."""
         found: Object | None = self._namespace.find(SECRETS, object_name(name))
-        return None if found is None else held(found, name)
+        return None if found is None or is_strangers(found, name) else held(found, name)
 
     def _existing(self, ref: SecretRef, found: Held | None) -> Held:
         if found is None or found.terminating:

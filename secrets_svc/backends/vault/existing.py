@@ -24,6 +24,10 @@ class VaultPlaces:
         self._kv = kv
         self.close = close
 
+    def probe(self) -> None:
+        """See :class:`secrets_svc.core.abilities.Probes`."""
+        self._kv.probe_engine()
+
     def look(self, path: str) -> Found | None:
         """See the port."""
         versions = self._kv.versions(path)

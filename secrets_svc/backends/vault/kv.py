@@ -24,6 +24,21 @@ class Kv:
         self._mount = paths.mount
         self.paths = paths
 
+    def probe_engine(self) -> None:
+        """Whether the mount is a KV engine of version 2, and can be reached.
+
+        :raises Unavailable: saying what it is instead.
+        """
+        self._session.check()
+
+    def probe(self) -> None:
+        """As :meth:`probe_engine`; and whether the server shows names without values to this identity.
+
+        :raises Unavailable: saying what is missing.
+        """
+        self.probe_engine()
+        self.look(self.paths.key)
+
     def look(self, path: str, version: int | None = None) -> Held | None:
         """What is at ``path``, without its value; ``None`` where there never was anything."""
         query = None if version is None else {"version": version}

@@ -19,13 +19,15 @@ from datetime import datetime
 from secrets_svc.backends.vault.documents import META, Held
 from secrets_svc.backends.vault.kv import Kv
 from secrets_svc.backends.vault.paths import BUCKET, OPERATIONS
-from secrets_svc.core.errors import Conflict, InvalidArgument, Unavailable
+from secrets_svc.core.errors import Conflict, InvalidArgument, Unavailable, Unreadable
 from secrets_svc.core.intents import fingerprint, used_for_another
 from secrets_svc.core.naming import parse_storage_name, storage_name
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
 
 _MAX_ID = 128
+#: Seconds that another writer's clock may be ahead of ours: what it noted is found all the same.
+SKEW = 1500
 #: Records that one write removes at most, of those that are old enough.
 _SWEEP = 20
 
@@ -82,8 +84,9 @@ class Operations:
         made = fingerprint(
             self._fingerprint_key(), verb=verb, name=name, value=value, type=type, expected=expected, to=to
         ).hex()
-        bucket = int(self._clock()) // BUCKET
-        for each in (bucket, bucket - 1):
+        now = int(self._clock())
+        bucket = now // BUCKET
+        for each in range((now + SKEW) // BUCKET, bucket - 2, -1):
             path = self._kv.paths.operation(each, operation_id)
             found = self._kv.look(path)
             if found is not None and not found.version.gone:
@@ -144,9 +147,15 @@ class Operations:
 
     def _make_key(self) -> bytes:
         made = secrets.token_bytes(32)
-        if self._kv.write(self._kv.paths.key, {"key": made.hex()}, cas=0) is not None:
-            return made
+        refused = None
+        try:
+            if self._kv.write(self._kv.paths.key, {"key": made.hex()}, cas=0) is not None:
+                return made
+        except Unreadable as error:
+            refused = error  # if another writer was first: replacing the key is none of our rights
         key = self._read_key()
+        if key is None and refused is not None:
+            raise refused
         if key is None:
             raise Unavailable(f'what lies at "{self._kv.paths.key}" is no key: remove it, a new one is made')
         return key

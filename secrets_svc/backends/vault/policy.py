@@ -7,7 +7,7 @@ from secrets_svc.backends.vault.settings import VaultSettings
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.templates import PathTemplate
 
-_HEAD = "# Of the {role} of secrets-svc, for mount {mount}, folder {prefix}.\n"
+_HEAD = "# Of the {role} of secrets-svc, {namespace}for mount {mount}, folder {prefix}.\n"
 
 
 def policy(settings: VaultSettings, role: str) -> str:
@@ -22,7 +22,9 @@ def policy(settings: VaultSettings, role: str) -> str:
         rules = _existing(mount, PathTemplate(settings.existing), role)
     else:
         rules = (_writer if role == "writer" else _reader)(mount, prefix)
-    return _HEAD.format(role=role, mount=mount, prefix=prefix) + "".join(
+    # Paths are of the namespace that the policy is loaded in.
+    namespace = f"in namespace {settings.namespace}, " if settings.namespace is not None else ""
+    return _HEAD.format(role=role, namespace=namespace, mount=mount, prefix=prefix) + "".join(
         f'path "{path}" {{ capabilities = [{", ".join(map(_quoted, capabilities))}] }}\n'
         for path, capabilities in rules
     )
@@ -44,9 +46,9 @@ def _writer(mount: str, prefix: str) -> _Rules:
         (f"{mount}/delete/{prefix}/*", ("update",)),
         (f"{mount}/destroy/{prefix}/*", ("update",)),
         # Removes its own records of operations.
-        (f"{mount}/metadata/{prefix}/{OPERATIONS}/*", ("read", "list", "delete")),
+        (f"{mount}/metadata/{prefix}/{OPERATIONS}/*", ("list", "delete")),
         # The one thing it reads: a key of its own, which opens nothing.
-        (f"{mount}/data/{prefix}/{WRITER}/*", ("create", "update", "read")),
+        (f"{mount}/data/{prefix}/{WRITER}/*", ("create", "read")),
     ]
 
 
@@ -54,7 +56,6 @@ def _reader(mount: str, prefix: str) -> _Rules:
     return [
         (f"{mount}/data/{prefix}/*", ("read",)),
         (f"{mount}/subkeys/{prefix}/*", ("read",)),
-        (f"{mount}/metadata/{prefix}/*", ("read",)),
         (f"{mount}/data/{prefix}/{WRITER}/*", ("deny",)),
     ]
 

@@ -14,7 +14,7 @@ from secrets_svc.core.secret import SecretRef
 
 
 class VaultReader:
-    """See :class:`secrets_svc.core.ports.SecretReader`, and ``ReadsVersions`` beside it.
+    """See :class:`secrets_svc.core.ports.SecretReader`, and ``ReadsVersions`` and ``Probes`` beside it.
 
     :param kv: with the reader's identity. :param lookups: that are under way at once.
     """
@@ -72,6 +72,10 @@ class VaultReader:
 
     def _path(self, ref: SecretRef) -> str:
         return self._kv.paths.secret(ref)
+
+    def probe(self) -> None:
+        """See :class:`secrets_svc.core.abilities.Probes`."""
+        self._kv.probe()
 
     def close(self) -> None:
         """See the port."""

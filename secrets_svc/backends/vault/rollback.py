@@ -34,6 +34,11 @@ class RollingVaultWriter(VaultWriter):
 
         return self._change(ref, pick, operation, actor=actor, expected=expected)
 
+    def probe(self) -> None:
+        """See :class:`secrets_svc.core.abilities.Probes`; the third identity too."""
+        super().probe()
+        self._reader.probe()
+
     def close(self) -> None:
         """See the port."""
         self._reader.close()

@@ -16,6 +16,7 @@ from hvac.adapters import RawAdapter
 from requests.adapters import HTTPAdapter
 
 from secrets_svc.backends.vault.settings import Identity, VaultSettings
+from secrets_svc.core import deadline
 from secrets_svc.core.errors import (
     DeadlineExceeded,
     InvalidArgument,
@@ -118,16 +119,27 @@ class HttpChannel:
         :raises Unavailable: it can't be reached, or doesn't answer as it should. :raises DeadlineExceeded: it
             took too long.
         """
-        due = time.monotonic() + self._timeout
+        # A login is for all who wait, not for the one in whose time it falls.
+        timeout = self._timeout if token is None else deadline.within(self._timeout)
+        if not timeout:
+            raise DeadlineExceeded("there was no time left to ask the vault server")
+        due = time.monotonic() + timeout
         headers = {} if token is None else {"X-Vault-Token": token}
         try:
             response = self._adapter.request(
-                method, path, headers=headers, raise_exception=False, json=body, params=query, stream=True
+                method,
+                path,
+                headers=headers,
+                raise_exception=False,
+                json=body,
+                params=query,
+                stream=True,
+                timeout=timeout,
             )
             with response:
                 text = _whole(response, due)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            raise self._late() from None
+            raise _late(timeout) from None
         except requests.exceptions.SSLError:
             raise Unavailable(
                 "the vault server's certificate is not one of the CAs that are trusted"
@@ -137,12 +149,13 @@ class HttpChannel:
             raise Unavailable("the vault server can't be reached, or hung up") from None
         return Answer(response.status_code, _parsed(response.status_code, text), _retry_after(response))
 
-    def _late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"the vault server did not answer within {self._timeout:g} s")
-
     def close(self) -> None:
         """Let go of connections."""
         self._session.close()
+
+
+def _late(timeout: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"the vault server did not answer within {timeout:.3g} s")
 
 
 def _whole(response: requests.Response, due: float) -> bytes:

@@ -6,21 +6,25 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from secrets_svc.backends.vault.server import Answer, Channel, refusal
 from secrets_svc.backends.vault.settings import Identity, VaultSettings
+from secrets_svc.core import deadline
 from secrets_svc.core.errors import SecretsError, Unavailable
 
 #: The part of a token's life after which it is renewed.
 RENEW_AFTER = 2 / 3
 #: Seconds in which a login isn't tried again after one that failed.
 PAUSE = 1.0
-#: Seconds after a login in which a call that isn't allowed leads to no other: the token is good.
-BETWEEN_LOGINS = 5.0
+#: Seconds without another login after one that was no use: a token that nothing is allowed to is told by
+#: nothing from one that isn't taken. Twice as long each time, up to the second.
+NO_USE, NO_USE_AT_MOST = 5.0, 600.0
 _MAX_FILE = 64 * 1024
+_OURSELVES = "auth/token/lookup-self"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,14 @@ class Session:
         self._identity = identity
         self._channel = channel
         self._mount = settings.mount
+        self._engine = f"sys/internal/ui/mounts/{settings.mount}"
         self._clock = clock
         self._lock = threading.Lock()
         self._token: _Token | None = None
         self._failed: tuple[float, SecretsError] | None = None
-        self._logged_in = -math.inf
+        self._looked: tuple[float, bool | SecretsError] = (-math.inf, False)
+        self._no_use = NO_USE
+        self._no_login_until = -math.inf
         self._checked = False
         self.logins = 0
 
@@ -65,11 +72,15 @@ class Session:
             self._check_engine()
         return self._send(method, path, body=body, query=query)
 
+    def check(self) -> None:
+        """Ask anew what the mount is; see :meth:`_check_engine`."""
+        self._check_engine()
+
     def _send(self, method: str, path: str, **more: Any) -> Answer:
-        token = self._good_token(None)
+        token = self._good_token()
         answer = self._channel.send(method, f"/v1/{path}", token=token.text, **more)
         if answer.status == 403 and self._can_log_in:
-            fresh = self._good_token(token)
+            fresh = self._instead_of(token)
             if fresh is not token:
                 answer = self._channel.send(method, f"/v1/{path}", token=fresh.text, **more)
         return answer
@@ -78,33 +89,86 @@ class Session:
     def _can_log_in(self) -> bool:
         return self._identity.method != "token"
 
-    def _good_token(self, not_taken: _Token | None) -> _Token:
-        """The current one, unless that is over or is ``not_taken``. One thread logs in for all."""
+    def _good_token(self) -> _Token:
+        """The current one, unless that is over. One thread logs in for all."""
         token = self._token
         now = self._clock()
-        if token is not None and token is not not_taken and now < token.renew_at:
+        if token is not None and now < token.renew_at:
             return token
-        if token is not None and token is not not_taken and now < token.until and self._lock.locked():
+        if token is not None and now < token.until and self._lock.locked():
             return token  # another thread renews it
         with self._lock:
-            if self._token is not token and self._token is not None:
-                return self._token
-            if token is not None and token is not_taken and self._clock() < self._logged_in + BETWEEN_LOGINS:
-                return token  # it is new: what isn't allowed is the call
-            self._token = self._next(token, not_taken)
-            return self._token
+            current = self._token
+            if current is token or current is None:
+                current = self._token = self._next(current)
+            return current
 
-    def _next(self, token: _Token | None, not_taken: _Token | None) -> _Token:
+    def _next(self, token: _Token | None) -> _Token:
         """A renewed or a fresh one; or ``token``, if there is none to be had and it is still good."""
         try:
-            renewed = self._renewed(token) if token is not not_taken else None
-            return renewed or self._log_in(not_taken)
+            return self._renewed(token) or self._log_in(None)
         except SecretsError:
             now = self._clock()
-            if token is None or token is not_taken or now >= token.until:
+            if token is None or now >= token.until:
                 self._token = None
                 raise
             return replace(token, renew_at=now + PAUSE)
+
+    def _instead_of(self, refused: _Token) -> _Token:
+        """Another one, if ``refused`` isn't taken; ``refused``, if it is the call that isn't allowed.
+
+        Each login leaves a lease in the server, so the server is asked about the token first.
+        """
+        asked = self._clock()
+        with self._lock:
+            if self._token is not refused and self._token is not None:
+                return self._token
+            if self._clock() < self._no_login_until or self._is_taken(refused, asked):
+                return refused
+            self._token = None
+            self._token = self._log_in(refused)
+            if self._identity.method != "token_file":
+                self._learn(self._token)
+            return self._token
+
+    def _is_taken(self, token: _Token, asked: float) -> bool:
+        """Whether the server takes it for anything. Who waited while another asked hears the same.
+
+        :param asked: when the call was refused.
+        """
+        if self._identity.method == "token_file":
+            return False  # what the file holds now says more, and costs nothing
+        began, heard = self._looked
+        if began < asked:
+            began = self._clock()
+            try:
+                heard = self._look_at(token)
+            except SecretsError as error:
+                heard = error
+            self._looked = (began, heard)
+        if isinstance(heard, SecretsError):
+            raise heard
+        return heard
+
+    def _look_at(self, token: _Token) -> bool:
+        """By what the policy ``default`` allows; by what ours allow, where a role goes without that one."""
+        for path in (_OURSELVES, self._engine):
+            with deadline.until(math.inf):  # as a login, it is for all who wait
+                answer = self._channel.send("get", f"/v1/{path}", token=token.text)
+            if answer.status != 403:
+                if answer.status != 200:
+                    raise refusal(answer, "look at our token")
+                return True
+        return False
+
+    def _learn(self, fresh: _Token) -> None:
+        """Whether a login like that is any use: not where nothing is allowed to whom it lets in."""
+        with suppress(SecretsError):
+            if self._look_at(fresh):
+                self._no_use = NO_USE
+            else:
+                self._no_login_until = self._clock() + self._no_use
+                self._no_use = min(2 * self._no_use, NO_USE_AT_MOST)
 
     def _renewed(self, token: _Token | None) -> _Token | None:
         """``token`` with a longer life; ``None`` where it takes a login."""
@@ -127,8 +191,7 @@ class Session:
             self._failed = (self._clock(), error)
             raise
         self._failed = None
-        self._logged_in = self._clock()
-        self.logins += 1
+        self.logins += token is not not_taken
         return token
 
     def _fresh(self, not_taken: _Token | None) -> _Token:
@@ -137,19 +200,22 @@ class Session:
             text = who.token if who.method == "token" else _read(who.file)
             assert text is not None, "the settings were validated"
             if not_taken is not None and text == not_taken.text:
-                return _for_ever(text)  # the file hasn't changed: the server has the last word
+                return not_taken  # the file hasn't changed
             return self._looked_up(text)
         answer = self._channel.send("post", f"/v1/auth/{who.mount}/login", token=None, body=_credentials(who))
         token = self._token_of(answer) if answer.status == 200 else None
         if token is None:
             if answer.status in {400, 401, 403, 404}:
-                raise Unavailable(f'the vault server does not let us in by "{who.method}": look at its role')
+                raise Unavailable(
+                    f'the vault server does not let us in by "{who.method}": look at its role, and whether '
+                    "what we log in with is still good"
+                )
             raise refusal(answer, "log in")
         return token
 
     def _looked_up(self, text: str) -> _Token:
         """How long a token that was given to us lives."""
-        answer = self._channel.send("get", "/v1/auth/token/lookup-self", token=text)
+        answer = self._channel.send("get", f"/v1/{_OURSELVES}", token=text)
         data = answer.data if answer.status == 200 else None
         if not isinstance(data, dict):
             if answer.status not in {200, 403}:
@@ -178,7 +244,7 @@ class Session:
 
         :raises Unavailable: it isn't what we need; the message says what is.
         """
-        answer = self._send("get", f"sys/internal/ui/mounts/{self._mount}")
+        answer = self._send("get", self._engine)
         if answer.status == 403:
             raise Unavailable(
                 f'there is no engine mounted at "{self._mount}", or the token\'s policies allow nothing there'

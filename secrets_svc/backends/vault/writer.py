@@ -39,7 +39,7 @@ Pick = Callable[[SecretMetadata], SecretValue | None]
 
 
 class VaultWriter:
-    """See :class:`secrets_svc.core.ports.SecretWriter`, and ``KeepsHistory`` and ``Purges`` beside it.
+    """See :class:`secrets_svc.core.ports.SecretWriter`; beside it ``KeepsHistory``, ``Purges``, ``Probes``.
 
     :param kv: with the writer's identity. :param close: lets go of its connections.
     """
@@ -233,6 +233,10 @@ class VaultWriter:
             )
             infos.append(info)
         return tuple(infos)
+
+    def probe(self) -> None:
+        """See :class:`secrets_svc.core.abilities.Probes`."""
+        self._kv.probe()
 
     def close(self) -> None:
         """See the port."""

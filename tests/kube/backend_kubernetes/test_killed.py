@@ -10,6 +10,7 @@ import pytest
 from kubernetes_store import Store, create, delete, rollback, some_ref, update
 
 from secrets_svc.backends.kubernetes.namespace import Namespace
+from secrets_svc.backends.kubernetes.versions import KEPT
 from secrets_svc.backends.kubernetes.writer import KubernetesWriter
 from secrets_svc.core.errors import AlreadyExists, NotFound, Unavailable
 from secrets_svc.core.naming import storage_name
@@ -125,7 +126,8 @@ def ended_after(
     dying: Any = Dying(api, calls, arrives=arrives)
     cut = False
     try:
-        intent(KubernetesWriter(Namespace(dying, store.namespace, timeout=5.0)), ref, operation)
+        writer = KubernetesWriter(Namespace(dying, store.namespace, timeout=5.0), versions=KEPT)
+        intent(writer, ref, operation)
     except Unavailable:
         cut = True
     was_done = state(store, ref) != before

@@ -14,8 +14,9 @@ from kubernetes_store import SCOPE, Store, create, delete, encoded, rollback, so
 from secrets_svc.backends.kubernetes.names import KEY_OBJECT
 from secrets_svc.backends.kubernetes.namespace import Namespace
 from secrets_svc.backends.kubernetes.reader import KubernetesReader
+from secrets_svc.backends.kubernetes.versions import KEPT
 from secrets_svc.backends.kubernetes.writer import KubernetesWriter
-from secrets_svc.core.errors import AlreadyExists, Unavailable
+from secrets_svc.core.errors import AlreadyExists, Conflict, NotFound
 from secrets_svc.core.naming import storage_name
 from secrets_svc.kube.api import ApiServer, Object, connect
 
@@ -58,7 +59,7 @@ def test_no_answer_to_the_writer_holds_a_value(
 ) -> None:
     """Whatever it does, also where something stands in its way; the key of its own marks is the exception."""
     create(store.writer(), some_ref())  # the key is there by now, so it is fetched
-    writer, ref, operation = KubernetesWriter(recorded), some_ref(), secrets.token_hex(8)
+    writer, ref, operation = KubernetesWriter(recorded, versions=KEPT), some_ref(), secrets.token_hex(8)
     first = create(writer, ref, VALUE, operation_id=operation).version
     create(writer, ref, VALUE, operation_id=operation)
     with pytest.raises(AlreadyExists):
@@ -72,8 +73,10 @@ def test_no_answer_to_the_writer_holds_a_value(
     assert writer.list(SCOPE).items
     strangers = some_ref()
     store.put(strangers, {"password": VALUE})
-    with pytest.raises(Unavailable):
+    with pytest.raises(NotFound):
         update(writer, strangers, b"x")
+    with pytest.raises(Conflict):
+        create(writer, strangers)
     store.patch(ref, {"metadata": {"finalizers": ["example.org/keeps"]}})
     delete(writer, ref)  # which is answered with the object, as it doesn't go
     store.patch(ref, {"metadata": {"finalizers": None}})

@@ -24,10 +24,13 @@ from kubernetes_store import (
     update,
 )
 
-from secrets_svc.core.errors import AlreadyExists, Changed, NotFound, Unavailable, Unsupported
+from secrets_svc.core.errors import AlreadyExists, Changed, Conflict, NotFound, Unavailable, Unsupported
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
+
+#: What an object has beside those of Flyte: its labels don't tell an organization.
+OUR_LABEL = {"secrets-svc.internal/organization": "flyte"}
 
 
 def only_that(found: Any, ref: SecretRef) -> Any:
@@ -45,8 +48,30 @@ class TestFlyte:
         create(store.writer(), ref, b"\x00\xff")
         found = store.object(ref)
         assert found["data"] == encoded({storage_name(ref): b"\x00\xff"})
-        assert FLYTE_LABELS.items() <= found["metadata"]["labels"].items()
+        assert found["metadata"]["labels"] == FLYTE_LABELS | OUR_LABEL
         assert found["type"] == "Opaque"
+
+    def test_its_service_lists_ours_after_every_write(self, store: Store) -> None:
+        """It leaves out whatever has not exactly one data key, and goes by its own labels."""
+        ref = some_ref()
+        writer, reader = store.writer(versions=1), store.reader(versions=1)
+        for number, write in enumerate((create, update, update)):
+            write(writer, ref, b"%d" % number)
+            found = store.object(ref)
+            assert found["data"] == encoded({storage_name(ref): b"%d" % number})
+            assert found["metadata"]["labels"] == FLYTE_LABELS | OUR_LABEL
+            assert (found["type"], read(reader, ref)) == ("Opaque", b"%d" % number)
+
+    def test_labels_after_what_keeps_versions(self, store: Store) -> None:
+        """Data keys are more then, which its webhook doesn't look at; labels are no other."""
+        ref, writer = some_ref(), store.writer()
+        first = create(writer, ref, b"first").version
+        update(writer, ref, b"second")
+        rollback(writer, ref, first)
+        found = store.object(ref)
+        assert found["metadata"]["labels"] == FLYTE_LABELS | OUR_LABEL
+        assert found["data"][storage_name(ref)] == encoded({"x": b"first"})["x"]
+        assert len(found["data"]) == 3
 
     @pytest.mark.parametrize(
         ("scope", "labels"),
@@ -62,8 +87,8 @@ class TestFlyte:
     ) -> None:
         ref = some_ref(scope=scope)
         create(store.writer(), ref)
-        ours = {"app.flyte.org/managed": "true", "secrets-svc.internal/organization": "flyte"}
-        assert store.object(ref)["metadata"]["labels"] == ours | labels
+        managed = {"app.flyte.org/managed": "true"}
+        assert store.object(ref)["metadata"]["labels"] == managed | labels | OUR_LABEL
 
     def test_what_its_service_wrote_is_read_and_listed(self, store: Store) -> None:
         ref = some_ref()
@@ -121,7 +146,7 @@ class TestFlyte:
         ref = some_ref()
         writer, reader = store.writer(), store.reader()
         ours = create(writer, ref, b"ours")
-        store.patch(ref, {"data": encoded({storage_name(ref): b"of Flyte"})}, manager="flyte")
+        store.update_as_flyte(ref, b"of Flyte")
         assert read(reader, ref) == b"of Flyte"
         after = writer.describe(ref)
         assert after.version != ours.version
@@ -266,11 +291,6 @@ class TestKubectl:
         create(writer, ref)
 
 
-def stranger(store: Store, ref: SecretRef) -> None:
-    """A Secret that has our name, and nothing else."""
-    store.put(ref, {"password": b"somebody's"})
-
-
 def other_key(store: Store, ref: SecretRef) -> None:
     """Flyte's labels, and another secret's data key."""
     store.put(ref, {storage_name(some_ref()): b"another's"}, labels=FLYTE_LABELS)
@@ -301,7 +321,6 @@ def annotated(key: str, text: str) -> Callable[[Store, SecretRef], None]:
 
 
 SPOILT = [
-    stranger,
     other_key,
     second_key,
     key_changed,
@@ -318,7 +337,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda each: each.__name__)
-def test_what_is_not_ours_is_never_touched_or_believed(
+def test_what_was_spoilt_is_never_touched_or_believed(
     store: Store, spoil: Callable[[Store, SecretRef], None]
 ) -> None:
     """Neither absent nor there: a coded refusal, whatever is asked, that says which object to look at."""
@@ -343,6 +362,81 @@ def test_what_is_not_ours_is_never_touched_or_believed(
         assert "kubectl" in refused.value.message, verb
     assert store.object(ref) == before
     assert only_that(writer.list(SCOPE, limit=1000), ref) is None
+
+
+def bare(store: Store, ref: SecretRef) -> None:
+    """A Secret that has our name, and nothing else."""
+    store.put(ref, {"password": b"somebody's"})
+
+
+def labelled(store: Store, ref: SecretRef) -> None:
+    """With labels and annotations of others, and even our data key."""
+    about = {"annotations": {"example.org/team": "blue"}}
+    labels = {"app.kubernetes.io/managed-by": "Helm", "app.flyte.org/project": "shop"}
+    store.put(ref, {storage_name(ref): b"somebody's"}, labels=labels, metadata=about)
+
+
+def of_another_type(store: Store, ref: SecretRef) -> None:
+    store.put(ref, {"tls.crt": b"x", "tls.key": b"y"}, type="kubernetes.io/tls")
+
+
+def going(store: Store, ref: SecretRef) -> None:
+    """Deleted already, and kept by a finalizer."""
+    store.put(ref, {"password": b"x"}, metadata={"finalizers": ["example.org/keeps"]})
+    store.cluster.api("DELETE", store.path(ref)).ok()
+
+
+@pytest.mark.parametrize("put", [bare, labelled, of_another_type, going], ids=lambda each: each.__name__)
+def test_a_stranger_in_its_place_is_no_secret(store: Store, put: Callable[[Store, SecretRef], None]) -> None:
+    """Absent for everything but a create, which says whose Secret is in the way; and it stays as it is."""
+    ref, there = some_ref(), some_ref()
+    put(store, ref)
+    before = store.object(ref)
+    writer, reader = store.writer(), store.reader()
+    create(writer, there)
+    calls: dict[str, Callable[[], object]] = {
+        "update": lambda: update(writer, ref, b"x"),
+        "delete": lambda: delete(writer, ref),
+        "describe": lambda: writer.describe(ref),
+        "read": lambda: reader.read(ref, "token"),
+        "history": lambda: writer.history(ref),  # type: ignore[attr-defined]
+        "rollback": lambda: rollback(writer, ref, "token"),
+        "pin": lambda: reader.read_version(ref, "token"),  # type: ignore[attr-defined]
+    }
+    for verb, call in calls.items():
+        with pytest.raises(NotFound) as absent:
+            call()
+        assert str(ref) in absent.value.message, verb
+    assert set(reader.resolve([ref, there])) == {there}
+    with pytest.raises(Conflict, match=before["metadata"]["name"]) as refused:
+        create(writer, ref)
+    assert "kubectl" in refused.value.message
+    assert "somebody's" not in refused.value.message.replace("somebody else's", "")
+    assert store.object(ref) == before
+    assert only_that(writer.list(SCOPE, limit=1000), ref) is None
+
+
+def test_once_the_stranger_is_gone_the_same_create_is_done(store: Store) -> None:
+    ref, writer, operation = some_ref(), store.writer(), secrets.token_hex(8)
+    bare(store, ref)
+    with pytest.raises(Conflict):
+        create(writer, ref, operation_id=operation)
+    store.cluster.api("DELETE", store.path(ref)).ok()
+    made = create(writer, ref, operation_id=operation)
+    assert create(writer, ref, operation_id=operation) == made
+
+
+def test_a_stranger_where_ours_was(store: Store) -> None:
+    """A repeat of what was done is told as before, and does nothing to it."""
+    ref, writer, operation = some_ref(), store.writer(), secrets.token_hex(8)
+    create(writer, ref)
+    delete(writer, ref, operation_id=operation)
+    bare(store, ref)
+    before = store.object(ref)
+    delete(writer, ref, operation_id=operation)
+    with pytest.raises(NotFound):
+        delete(writer, ref)
+    assert store.object(ref) == before
 
 
 def test_a_data_key_that_nobody_told_of_is_found_when_the_value_is_read(store: Store) -> None:

@@ -63,9 +63,34 @@ def test_from_the_command_line_to_a_pod(store: Store, server: Server, tmp_path: 
     assert base64.b64encode(marker.encode()).decode() not in server.log
 
 
-def test_a_stranger_is_told_of(store: Store, server: Server) -> None:
-    ref = SecretRef(SCOPE, "taken")
+def test_a_stranger_is_told_of(store: Store, server: Server, tmp_path: Path) -> None:
+    """Who would create is told whose place it is; for all others there is nothing, also for pods."""
+    ref, scope = SecretRef(SCOPE, "taken"), ("-p", "shop", "-d", "production")
     made = store.put(ref, {"password": b"somebody's"})
     reply = server.create("taken", "x", project="shop", domain="production")
-    assert (reply.status, reply.json()["code"]) == (503, "unavailable")
+    assert (reply.status, reply.json()["code"]) == (409, "conflict")
     assert made["metadata"]["name"] in reply.json()["detail"]
+    assert server.cli("get", "taken", *scope).returncode == 3
+    assert "taken" not in server.cli("list", *scope, "-o", "name").stdout.decode().split()
+    pod = tmp_path / "pod.json"
+    pod.write_text(json.dumps(pod_that_asks_for("taken")))
+    refused = server.cli("check", str(pod))
+    assert (refused.returncode, b"not_found" in refused.stderr) == (3, True), refused.stderr
+    wider = server.create("taken", "of the project", project="shop")
+    assert wider.status == 201, wider.body
+    assert server.cli("check", str(pod)).stdout.startswith(b"Pod report: allowed\n")
+    assert store.object(ref) == made
+
+
+def test_one_version_unless_the_settings_say_more(store: Store, server: Server) -> None:
+    """The history is the current version; going back is refused, and what it would have taken is named."""
+    ref, scope = some_ref(), ("-p", "shop", "-d", "production")
+    assert server.create(ref.name, "first", project="shop", domain="production").status == 201
+    first = store.writer().describe(ref).version
+    assert server.cli("update", ref.name, *scope, stdin=b"second").returncode == 0
+    assert len(store.object(ref)["data"]) == 1
+    history = json.loads(server.cli("history", ref.name, *scope, "-o", "json").stdout)
+    items = history["items"] if isinstance(history, dict) else history
+    assert [item["current"] for item in items] == [True]
+    refused = server.cli("rollback", ref.name, *scope, "--to", first)
+    assert (refused.returncode, b'"versions" of 2 or more' in refused.stderr) == (2, True), refused.stderr

@@ -165,8 +165,88 @@ class TestRoom:
         assert told(store, ref) == {last: b"z" * 900_000 + b"!"}
 
 
+class TestByDefault:
+    """The current version alone: nothing of an earlier value stays anywhere."""
+
+    @pytest.fixture
+    def writer(self, store: Store) -> KubernetesWriter:
+        made = store.writer(versions=1)
+        assert isinstance(made, KubernetesWriter)
+        return made
+
+    def test_a_value_that_was_replaced_is_gone(self, store: Store, writer: KubernetesWriter) -> None:
+        ref = some_ref()
+        first = create(writer, ref, b"before").version
+        second = update(writer, ref, b"after").version
+        assert store.object(ref)["data"] == encoded({storage_name(ref): b"after"})
+        assert encoded({"x": b"before"})["x"] not in json.dumps(store.object(ref))
+        [only] = writer.history(ref)
+        assert (only.version, only.current) == (second, True)
+        assert pinned(store, ref, second) == b"after"
+        with pytest.raises(NotFound):
+            pinned(store, ref, first)
+
+    def test_there_is_no_going_back(self, store: Store, writer: KubernetesWriter) -> None:
+        """The refusal says which setting it would have taken; nothing is changed."""
+        ref = some_ref()
+        first = create(writer, ref, b"before").version
+        update(writer, ref, b"after")
+        before = store.object(ref)
+        for version in (first, writer.describe(ref).version, "made-up"):
+            with pytest.raises(Unsupported, match='"versions" of 2 or more in the settings'):
+                rollback(writer, ref, version)
+        assert store.object(ref) == before
+
+    def test_what_was_kept_goes_with_the_next_write(self, store: Store, writer: KubernetesWriter) -> None:
+        """Once the setting is turned down; until then the history tells of what is still there."""
+        ref = some_ref()
+        tokens = written(store, ref, 3)
+        assert [each.version for each in writer.history(ref)] == tokens[::-1]
+        update(writer, ref, b"alone")
+        assert len(writer.history(ref)) == 1
+        assert store.object(ref)["data"] == encoded({storage_name(ref): b"alone"})
+
+    def test_also_what_nothing_tells_of(self, store: Store, writer: KubernetesWriter) -> None:
+        ref = some_ref()
+        written(store, ref, 3)
+        store.patch(ref, FORGOTTEN | {"metadata": FORGOTTEN["metadata"] | {"annotations": {VERSIONS: None}}})
+        update(writer, ref, b"alone")
+        assert store.object(ref)["data"] == encoded({storage_name(ref): b"alone"})
+
+
+@pytest.mark.parametrize("versions", [2, 3])
+def test_as_many_as_the_setting_says(store: Store, versions: int) -> None:
+    ref, writer = some_ref(), store.writer(versions=versions)
+    create(writer, ref, b"value 0")
+    tokens = [update(writer, ref, b"value %d" % number).version for number in range(1, 5)]
+    assert list(told(store, ref)) == tokens[: -versions - 1 : -1]
+    assert len(store.object(ref)["data"]) == versions
+    oldest = tokens[-versions]
+    done = rollback(writer, ref, oldest)
+    assert len(store.object(ref)["data"]) == versions
+    assert told(store, ref)[done.version] == b"value %d" % (5 - versions)
+
+
 class TestOthers:
-    def test_flytes_update_is_a_version_of_its_own(self, store: Store) -> None:
+    def test_flytes_update_is_a_version_alone(self, store: Store) -> None:
+        """Its service replaces all data: earlier values are gone, and told of no more."""
+        ref = some_ref()
+        first, second = written(store, ref, 2)
+        store.update_as_flyte(ref, b"of Flyte")
+        current = store.writer().describe(ref)
+        assert told(store, ref) == {current.version: b"of Flyte"}
+        assert history(store, ref)[0].created_by == "flyte (outside this service)"
+        for stale in (first, second):
+            with pytest.raises(NotFound):
+                pinned(store, ref, stale)
+            with pytest.raises(NotFound):
+                rollback(store.writer(), ref, stale)
+        ours = update(store.writer(), ref, b"ours").version
+        assert told(store, ref) == {ours: b"ours", current.version: b"of Flyte"}
+        rollback(store.writer(), ref, current.version)
+        assert read(store.reader(), ref) == b"of Flyte"
+
+    def test_a_patch_is_a_version_of_its_own(self, store: Store) -> None:
         """It replaces a value that nobody moves away: that one is not told of. Earlier ones stay."""
         ref = some_ref()
         first, second = written(store, ref, 2)
@@ -301,7 +381,7 @@ class TestRaces:
 
     def overtaken(self, store: Store, api: ApiServer, first: Callable[[], object]) -> KubernetesWriter:
         behind: Any = Overtaken(api, first)
-        return KubernetesWriter(Namespace(behind, store.namespace, timeout=5.0))
+        return KubernetesWriter(Namespace(behind, store.namespace, timeout=5.0), versions=KEPT)
 
     def test_what_came_in_between_is_kept(self, store: Store, api: ApiServer) -> None:
         """Nothing of the older state is written over it."""

@@ -124,6 +124,28 @@ def test_retries_are_few_and_grow(health: Health) -> None:
     assert pauses == [pytest.approx(0.1), pytest.approx(0.2), None]
 
 
+@pytest.mark.parametrize(
+    ("chance", "pauses", "length"),
+    [(0.0, [0.05, 0.1], 0.375), (0.5, [0.075, 0.15], 0.4375), (1.0, [0.1, 0.2], 0.5)],
+)
+def test_chance_takes_at_most_half_of_a_pause_and_a_quarter_of_a_break(
+    clock: Clock, chance: float, pauses: list[float], length: float
+) -> None:
+    """So that those who failed together don't come back together."""
+    health = Health("vault", clock=clock, chance=lambda: chance)
+    assert [health.pause(DOWN, attempt) for attempt in (1, 2)] == [pytest.approx(each) for each in pauses]
+    fail(health, THRESHOLD)
+    with pytest.raises(Unavailable) as refused:
+        health.begin()
+    assert refused.value.retry_after == pytest.approx(length)
+
+
+def test_it_is_by_chance_unless_one_is_given() -> None:
+    pauses = {Health("vault").pause(DOWN, 1) for _ in range(20)}
+    assert len(pauses) > 1
+    assert all(pause is not None and 0.05 <= pause <= 0.1 for pause in pauses)
+
+
 @pytest.mark.parametrize("error", [NotFound("x"), Spoilt("x"), DeadlineExceeded("x"), Conflict("x")])
 def test_what_would_fail_again_is_not_tried_again(health: Health, error: SecretsError) -> None:
     assert health.pause(error, 1) is None

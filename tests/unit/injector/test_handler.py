@@ -261,6 +261,14 @@ def test_a_file_over_the_limit_of_a_secret_is_refused(kit: Kit) -> None:
     assert "too_large" in message
 
 
+@pytest.mark.parametrize("size", [1_048_575, 1_048_576])
+def test_a_file_up_to_the_limit_is_let_in_and_all_of_it_is_there(kit: Kit, size: int) -> None:
+    kit.reader.put("largest", b"\xff" * size)
+    assert kit.admit(pod([{"name": "largest", "file": "f"}]))["allowed"]
+    [staged] = kit.staging.values.values()
+    assert staged.reveal_bytes() == b"\xff" * size
+
+
 def env_from(name: str) -> dict[str, Any]:
     return {"name": "X", "valueFrom": {"secretKeyRef": {"name": name, "key": "value"}}}
 

@@ -12,8 +12,10 @@ from secrets_svc.backends.kubernetes.names import MANAGER, object_name
 from secrets_svc.backends.kubernetes.objects import (
     earlier_value_of,
     held,
+    is_strangers,
     new_object,
     storage_name_of,
+    taken,
     value_of,
 )
 from secrets_svc.backends.kubernetes.provenance import Outsider, data_keys, last_change, outsider
@@ -124,6 +126,40 @@ def test_an_account_that_makes_no_sense_tells_nothing(metadata: Any) -> None:
 def test_what_is_not_ours_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(Unavailable):
         held(stored(**more), NAME)
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "strangers"),
+    [
+        (None, None, True),
+        ({}, {}, True),
+        ({"app.flyte.org/project": "shop"}, {"example.org/team": "blue"}, True),
+        ({"app.flyte.org/managed": "true"}, {}, False),
+        ({"app.flyte.org/managed": "no"}, {}, False),
+        ({"secrets-svc.internal/organization": "flyte"}, {}, False),
+        ({}, {"secrets-svc.internal/type": "generic"}, False),
+        ({}, {"not.secrets-svc.internal/type": "generic"}, True),
+    ],
+    ids=str,
+)
+def test_whose_an_object_is(labels: Any, annotations: Any, strangers: bool) -> None:
+    """A stranger's has nothing of ours, nor of Flyte's: all else is a secret, well or spoilt."""
+    object_ = stored(labels=labels, annotations=annotations)
+    assert is_strangers(object_, NAME) is strangers
+
+
+@pytest.mark.parametrize("metadata", [{"name": "another"}, {"uid": ""}, {"resourceVersion": None}], ids=str)
+def test_what_is_no_object_of_that_name_is_nobody_s(metadata: dict[str, Any]) -> None:
+    """An answer that makes no sense is not taken for an absence."""
+    for object_ in (stored(labels={}, annotations={}, **metadata), {}, {"metadata": None}):
+        with pytest.raises(Unavailable, match="another object"):
+            is_strangers(object_, NAME)
+
+
+def test_who_is_in_the_way_is_told_by_name() -> None:
+    refused = taken(NAME)
+    assert object_name(NAME) in refused.message
+    assert str(REF) in refused.message
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,12 @@ def test_the_example_is_one() -> None:
     [table] = tomllib.loads(example)["stores"].values()
     assert table.pop("backend") == "kubernetes"
     assert KubernetesSettings(**table).namespace == "flyte"
+
+
+def test_versions_are_one_unless_more_are_wanted() -> None:
+    """Flyte's own service lists only what has one data key."""
+    assert KubernetesSettings().versions == 1
+    assert KubernetesSettings(versions=5).versions == 5
+    for wrong in (0, 6):
+        with pytest.raises(ValidationError):
+            KubernetesSettings(versions=wrong)

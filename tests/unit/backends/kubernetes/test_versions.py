@@ -154,6 +154,28 @@ def test_a_replacement_keeps_what_it_replaces() -> None:
     assert after["metadata"]["labels"] == names.labels_of(REF.scope)
 
 
+@pytest.mark.parametrize("there", [{}, {key_of("stray"): "x"}], ids=["told of", "not told of"])
+def test_one_version_leaves_the_value_alone(there: dict[str, str]) -> None:
+    """Whatever is beside it, and in one try: nothing in it can fail."""
+    before = held("v1")
+    [only] = replacement(NAME, before, draft(), VALUE, MARK, versions=1)
+    after = applied(only, before, data_of(before) | there)
+    assert after["data"] == {NAME: "bmV3"}
+    assert after["metadata"]["annotations"][names.VERSIONS] == "[]"
+
+
+@pytest.mark.parametrize("versions", [2, 3, KEPT])
+def test_as_many_are_kept_as_there_are_to_be(versions: int) -> None:
+    before = held("v3", "v2", "v1", "v0")
+    for patches in (
+        replacement(NAME, before, draft(), VALUE, MARK, versions=versions),
+        rollback(NAME, before, draft(), before.earlier[0], MARK, versions=versions),
+    ):
+        after = applied(patches[0], before, data_of(before))
+        assert len(after["data"]) == versions
+        assert len(json.loads(after["metadata"]["annotations"][names.VERSIONS])) == versions - 1
+
+
 def test_where_nothing_can_be_kept_the_value_is_alone() -> None:
     before = held("v1")
     _, bare = replacement(NAME, before, draft(), VALUE, MARK)

@@ -4,74 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bao import Bao
+from vault_store import Store
 
-from secrets_svc.backends.vault.backend import VaultBackend
-from secrets_svc.backends.vault.settings import VaultSettings
-from secrets_svc.core.ports import SecretReader, SecretWriter
 from secrets_svc.core.scope import Scope
-from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
-from secrets_svc.core.value import SecretValue
+from secrets_svc.core.secret import SecretRef
 
 
 @pytest.fixture(scope="session")
 def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
     with Bao(tmp_path_factory.mktemp("bao")) as server:
         yield server
-
-
-class Store:
-    """A writer and a reader of one store, opened when they are used."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = VaultSettings.model_validate(settings)
-        self.backend = VaultBackend()
-        self.prefix = self.settings.prefix
-        self._opened: list[SecretWriter | SecretReader] = []
-        self._writer: Any = None
-        self._reader: Any = None
-
-    @property
-    def writer(self) -> Any:
-        if self._writer is None:
-            self._writer = self.backend.open_writer(self.settings, state=Path("/nowhere"))
-            self._opened.append(self._writer)
-        return self._writer
-
-    @property
-    def reader(self) -> Any:
-        if self._reader is None:
-            self._reader = self.backend.open_reader(self.settings, state=Path("/nowhere"))
-            self._opened.append(self._reader)
-        return self._reader
-
-    def create(self, ref: SecretRef, value: bytes = b"value") -> SecretMetadata:
-        made: SecretMetadata = self.writer.create(
-            ref, SecretValue(value), SecretType.GENERIC, actor="ann", operation_id=secrets.token_hex(8)
-        )
-        return made
-
-    def update(self, ref: SecretRef, value: bytes, **more: Any) -> SecretMetadata:
-        made: SecretMetadata = self.writer.update(
-            ref, SecretValue(value), actor="bob", operation_id=secrets.token_hex(8), **more
-        )
-        return made
-
-    def delete(self, ref: SecretRef) -> None:
-        self.writer.delete(ref, actor="ann", operation_id=secrets.token_hex(8))
-
-    def get(self, ref: SecretRef) -> bytes:
-        token = self.reader.resolve([ref])[ref].token
-        value: bytes = self.reader.read(ref, token).value.reveal_bytes()
-        return value
-
-    def close(self) -> None:
-        for each in self._opened:
-            each.close()
 
 
 @pytest.fixture

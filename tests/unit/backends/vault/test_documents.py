@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from bao import Bao
 
 from secrets_svc.backends.vault.kv import Kv
+from secrets_svc.backends.vault.paths import BUCKET
 from secrets_svc.core.errors import AlreadyExists, Conflict, NotFound, Spoilt, TooLarge, Unavailable
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
@@ -258,6 +260,25 @@ def test_operations_that_are_old_are_removed(bao: Bao, store: Any, ref: SecretRe
     assert bao.answer("GET", old.replace("/data/", "/metadata/"))[0] == 404
     kept = bao.call("LIST", f"secret/metadata/{store.prefix}/_operations/")["data"]["keys"]
     assert len(kept) == 1
+
+
+@pytest.mark.parametrize(("first", "then"), [(-600, 600), (600, -600)], ids=["slow first", "fast first"])
+def test_a_repeat_is_found_by_a_writer_whose_clock_is_far_from_the_first_one_s(
+    open_store: Callable[..., Any], ref: SecretRef, first: int, then: int
+) -> None:
+    """Also where a folder of operations ends between the two."""
+    one = open_store()
+    other = open_store(prefix=one.prefix)
+    end = (int(time.time()) // BUCKET + 1) * BUCKET
+    made = []
+    for store, off in ((one, first), (other, then)):
+        store.writer._operations._clock = lambda off=off: float(end + off)
+        made.append(
+            store.writer.create(
+                ref, SecretValue(b"x"), SecretType.GENERIC, actor="ann", operation_id="the same"
+            )
+        )
+    assert made[0] == made[1]
 
 
 def test_a_write_whose_record_was_not_completed_is_told_once_it_was_replaced(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +11,14 @@ from typing import Any
 
 import pytest
 from bao import Bao
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from secrets_svc.backends.vault.backend import VaultBackend
+from secrets_svc.backends.vault.sessions import PAUSE
 from secrets_svc.backends.vault.settings import VaultSettings
-from secrets_svc.core.errors import InvalidArgument, NotFound, Unavailable, Unreadable
+from secrets_svc.core.errors import NotFound, Unavailable, Unreadable
 from secrets_svc.core.secret import SecretRef
 
 PREFIX = "roles"
@@ -58,11 +64,6 @@ def test_the_writer_can_not_read_and_the_reader_can_not_write(
     store.delete(ref)
 
 
-def test_no_other_role_has_a_policy(roles: None, store: Any) -> None:
-    with pytest.raises(InvalidArgument, match="writer or reader"):
-        store.backend.policy(store.settings, role="admin")
-
-
 @pytest.mark.parametrize("missing", ["subkeys", "data"])
 def test_a_missing_right_is_told_with_its_place(
     bao: Bao, open_store: Callable[..., Any], ref: SecretRef, missing: str
@@ -96,14 +97,8 @@ def test_an_approle_stays_in_beyond_its_longest_life(
     assert 2 <= session.logins <= 8 / 2 + 2
 
 
-@pytest.fixture
-def in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logins may follow each other at once."""
-    monkeypatch.setattr("secrets_svc.backends.vault.sessions.BETWEEN_LOGINS", 0.0)
-
-
 def test_a_token_file_is_read_again_when_its_token_is_not_taken_any_more(
-    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     first = bao.token_with(f"{PREFIX}-writer")
@@ -119,7 +114,7 @@ def test_a_token_file_is_read_again_when_its_token_is_not_taken_any_more(
 
 
 def test_a_token_that_was_over_from_the_beginning_is_no_obstacle(
-    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     file.write_text("s.over-long-ago")
@@ -167,41 +162,65 @@ def test_a_role_that_is_not_let_in_is_told(
             store.writer.describe(ref)
 
 
+class Workload:
+    """Somebody who issues workload identities, whom the server believes.
+
+    :param folder: for the file that holds one.
+    """
+
+    def __init__(self, bao: Bao, folder: Path) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        public = self._key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        if "jwt/" not in bao.call("GET", "sys/auth"):
+            bao.call("POST", "sys/auth/jwt", {"type": "jwt"})
+        bao.call("POST", "auth/jwt/config", {"jwt_validation_pubkeys": [public.decode()]})
+        role = {
+            "role_type": "jwt",
+            "user_claim": "sub",
+            "bound_audiences": ["vault"],
+            "token_policies": [f"{PREFIX}-reader"],
+        }
+        bao.call("POST", "auth/jwt/role/injector", role)
+        self._file = folder / "jwt"
+        self.settings = {"method": "jwt", "role": "injector", "jwt_file": str(self._file)}
+
+    def issue(self, *, clock: float = 0.0) -> None:
+        """Write one that is good for five minutes, by a clock that is so many seconds ahead."""
+        now = int(time.time() + clock)
+        claims = {"sub": "injector", "aud": "vault", "iat": now, "nbf": now, "exp": now + 300}
+        signed = _part(b'{"alg":"ES256","typ":"JWT"}') + b"." + _part(json.dumps(claims).encode())
+        r, s = decode_dss_signature(self._key.sign(signed, ec.ECDSA(hashes.SHA256())))
+        self._file.write_bytes(signed + b"." + _part(r.to_bytes(32, "big") + s.to_bytes(32, "big")))
+
+
+def _part(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
 def test_a_workload_identity_logs_in(
-    bao: Bao, roles: None, in_a_row: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path
 ) -> None:
-    import base64
-    import json
-
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    if "jwt/" not in bao.call("GET", "sys/auth"):
-        bao.call("POST", "sys/auth/jwt", {"type": "jwt"})
-    bao.call("POST", "auth/jwt/config", {"jwt_validation_pubkeys": [public.decode()]})
-    role = {
-        "role_type": "jwt",
-        "user_claim": "sub",
-        "bound_audiences": ["vault"],
-        "token_policies": [f"{PREFIX}-reader"],
-    }
-    bao.call("POST", "auth/jwt/role/injector", role)
-
-    def part(data: bytes) -> bytes:
-        return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-    claims = {"sub": "injector", "aud": "vault", "exp": int(time.time()) + 300, "iat": int(time.time())}
-    signed = part(b'{"alg":"ES256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
-    r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
-    file = tmp_path / "jwt"
-    file.write_bytes(signed + b"." + part(r.to_bytes(32, "big") + s.to_bytes(32, "big")))
+    workload = Workload(bao, tmp_path)
+    workload.issue()
     open_store(prefix=PREFIX).create(ref, b"for workloads")
-    reader = {"method": "jwt", "role": "injector", "jwt_file": str(file)}
-    store = open_store(prefix=PREFIX, reader=reader)
+    store = open_store(prefix=PREFIX, reader=workload.settings)
     assert store.get(ref) == b"for workloads"
     store.delete(ref)
+
+
+@pytest.mark.parametrize("off", [-600.0, 600.0], ids=["over", "not yet valid"])
+def test_one_by_a_clock_that_is_ten_minutes_off_is_told_and_the_next_one_taken(
+    bao: Bao, roles: None, open_store: Callable[..., Any], ref: SecretRef, tmp_path: Path, off: float
+) -> None:
+    workload = Workload(bao, tmp_path)
+    workload.issue(clock=off)
+    store = open_store(prefix=PREFIX, reader=workload.settings)
+    with pytest.raises(Unavailable, match='does not let us in by "jwt": look at its role') as told:
+        store.reader.resolve([ref])
+    assert "nbf" not in told.value.message
+    assert "expired" not in told.value.message
+    workload.issue()
+    time.sleep(PAUSE)
+    assert store.reader.resolve([ref]) == {}

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from secrets_svc.backends.vault.server import Answer
-from secrets_svc.backends.vault.sessions import BETWEEN_LOGINS, Session
+from secrets_svc.backends.vault.sessions import NO_USE, NO_USE_AT_MOST, Session
 from secrets_svc.backends.vault.settings import VaultSettings
 from secrets_svc.core.errors import Unavailable
 
+FORBIDDEN = Answer(403, {"errors": ["permission denied"]})
+
 
 class Server:
-    """Hands out tokens of 90 seconds, takes those in ``good``; ``down`` keeps it from both."""
+    """Hands out tokens of 90 seconds, takes those in ``good``; ``down`` keeps it from both.
+
+    :ivar looks: what tells whether a token is taken: ``lookup-self``, where the role has the policy
+        ``default``, and ``mount``, where its policies allow anything there.
+    :ivar looked: how often the first was asked.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -21,11 +30,18 @@ class Server:
         self.renewals = True
         self.good: set[str] = set()
         self.made = 0
+        self.looks = {"lookup-self", "mount"}
+        self.looked = 0
+        self._lock = threading.Lock()
 
     def send(
         self, method: str, path: str, *, token: str | None, body: Any = None, query: Any = None
     ) -> Answer:
         del method, body, query
+        with self._lock:
+            return self._answer(path, token)
+
+    def _answer(self, path: str, token: str | None) -> Answer:
         about_tokens = path.endswith(("/login", "/renew-self"))
         if about_tokens and self.down:
             raise Unavailable("the vault server can't be reached, or hung up")
@@ -34,11 +50,17 @@ class Server:
             self.good.add(f"t-{self.made}")
             return _auth(f"t-{self.made}")
         if token not in self.good:
-            return Answer(403, {"errors": ["permission denied"]})
+            return FORBIDDEN
         if path.endswith("/renew-self"):
             return _auth(str(token)) if self.renewals else Answer(400, {"errors": ["no"]})
+        if path.endswith("/lookup-self"):
+            self.looked += 1
+            return Answer(200, {"data": {}}) if "lookup-self" in self.looks else FORBIDDEN
         if "/sys/internal/" in path:
-            return Answer(200, {"data": {"type": "kv", "options": {"version": "2"}}})
+            mount = {"type": "kv", "options": {"version": "2"}}
+            return Answer(200, {"data": mount}) if "mount" in self.looks else FORBIDDEN
+        if path.endswith("/forbidden"):
+            return FORBIDDEN
         return Answer(200, {"data": {"token": token}})
 
 
@@ -93,17 +115,92 @@ def test_while_there_is_no_other_to_be_had_a_good_one_is_used(server: Server, se
     assert used(session) == "t-2"
 
 
-def test_one_that_is_not_taken_any_more_gives_way_but_not_a_new_one(server: Server, session: Session) -> None:
+@pytest.mark.parametrize("looks", [{"lookup-self", "mount"}, {"mount"}, {"lookup-self"}])
+def test_one_that_is_not_taken_any_more_gives_way_at_once(
+    server: Server, session: Session, looks: set[str]
+) -> None:
     assert used(session) == "t-1"
-    server.good.clear()
-    server.now = BETWEEN_LOGINS - 0.1
-    assert session.call("get", "secret/subkeys/x").status == 403
-    server.now = BETWEEN_LOGINS + 0.1
-    assert used(session) == "t-2"
+    server.looks = looks
+    for number in (2, 3):
+        server.good.clear()
+        assert used(session) == f"t-{number}"
+    assert session.logins == 3
 
 
 def test_the_first_call_of_all_may_meet_a_token_that_is_not_taken(server: Server, session: Session) -> None:
-    session._good_token(None)
+    session._good_token()
     server.good.clear()
-    server.now = BETWEEN_LOGINS + 0.1
     assert used(session) == "t-2"
+
+
+@pytest.mark.parametrize("looks", [{"lookup-self", "mount"}, {"mount"}, {"lookup-self"}])
+def test_what_is_not_allowed_leads_to_no_login_however_rarely_it_is_asked_for(
+    server: Server, session: Session, looks: set[str]
+) -> None:
+    """Each would leave a lease in the server."""
+    assert used(session) == "t-1"
+    server.looks = looks
+    for _ in range(200):
+        server.now += 7.0
+        assert session.call("get", "secret/subkeys/forbidden").status == 403
+    assert server.made == 1
+
+
+def test_where_nothing_is_allowed_logins_become_rare(server: Server, session: Session) -> None:
+    """Then nothing tells a token that isn't taken from one that is good."""
+    assert used(session) == "t-1"
+    server.looks = set()
+    begun = server.now
+    while server.now < begun + 3600:
+        server.now += 7.0
+        session.call("get", "secret/subkeys/forbidden")
+    assert server.made <= 8 + 3600 / NO_USE_AT_MOST
+    server.looks = {"mount"}
+    server.good.clear()
+    server.now += NO_USE_AT_MOST
+    made = server.made
+    assert used(session) == f"t-{made + 1}"
+    server.good.clear()
+    server.now += NO_USE
+    assert used(session) == f"t-{made + 2}"
+
+
+def many(session: Session, path: str) -> list[int]:
+    """Statuses of 50 calls at once."""
+    together = threading.Barrier(50)
+
+    def call(_: int) -> int:
+        together.wait(10)
+        return session.call("get", path).status
+
+    with ThreadPoolExecutor(50) as pool:
+        return list(pool.map(call, range(50)))
+
+
+def test_fifty_threads_log_in_once(server: Server, session: Session) -> None:
+    assert many(session, "secret/subkeys/x") == [200] * 50
+    assert server.made == 1
+    server.good.clear()
+    server.now += 1.0
+    assert many(session, "secret/subkeys/x") == [200] * 50
+    assert server.made == 2
+
+
+def test_fifty_threads_that_are_refused_ask_about_their_token_once(server: Server, session: Session) -> None:
+    assert used(session) == "t-1"
+    assert many(session, "secret/subkeys/forbidden") == [403] * 50
+    assert (server.made, server.looked) == (1, 1)
+
+
+def test_a_server_that_fails_when_it_is_asked_about_a_token_is_no_reason_to_log_in(
+    server: Server, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert used(session) == "t-1"
+    sealed = Answer(503, {"errors": ["sealed"]})
+    send = server.send
+    monkeypatch.setattr(
+        server, "send", lambda m, path, **more: sealed if "lookup" in path else send(m, path, **more)
+    )
+    with pytest.raises(Unavailable, match="sealed"):
+        session.call("get", "secret/subkeys/forbidden")
+    assert server.made == 1

@@ -78,9 +78,7 @@ def test_restarted_with_all_tokens_gone(
     open_store: Callable[..., Any],
     ref: SecretRef,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("secrets_svc.backends.vault.sessions.BETWEEN_LOGINS", 0.0)
     on_disk.policy("all", 'path "*" { capabilities = ["create", "read", "update", "delete", "list"] }')
     login = on_disk.approle("app", "all", folder=tmp_path)
     store = open_store(address=on_disk.address, login=login)
