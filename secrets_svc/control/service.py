@@ -56,12 +56,14 @@ class Call:
     """Who calls, under which request id, and which intent it is.
 
     :param idempotency_key: the caller's own name for the intent, so that it may be repeated.
+    :param edge: which edge it came through, where events tell that.
     :ivar recorded: whether the audit has the call's event.
     """
 
     principal: Principal
     request_id: str
     idempotency_key: str | None = None
+    edge: str | None = None
     recorded: bool = field(default=False, init=False)
 
     @property
@@ -216,7 +218,8 @@ class ControlPlane:
 
     def whoami(self, call: Call) -> tuple[Binding, ...]:
         """What the caller may do, and where. Anybody who is known may ask."""
-        self._record(call, AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id))
+        event = AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id, detail=_through(call))
+        self._record(call, event)
         return self._policy.bindings_of(call.principal)
 
     def _explain(self, principal: Principal, ref: SecretRef) -> Explanation:
@@ -281,7 +284,7 @@ class ControlPlane:
                 outcome=outcome,
                 request_id=call.request_id,
                 secrets=secrets(result),
-                detail=detail,
+                detail={**_through(call), **detail},
             )
             self._record(call, event)
 
@@ -302,3 +305,7 @@ class ControlPlane:
     def _record(self, call: Call, event: AuditEvent) -> None:
         self._audit.record(event)
         call.recorded = True
+
+
+def _through(call: Call) -> dict[str, object]:
+    return {} if call.edge is None else {"edge": call.edge}

@@ -14,9 +14,9 @@ from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, remember_audit_file
+from secrets_svc.edges.gate.authentication import TokenAuthenticator
+from secrets_svc.edges.gate.gate import App
 from secrets_svc.edges.rest.app import build_app
-from secrets_svc.edges.rest.authentication import TokenAuthenticator
-from secrets_svc.edges.rest.gate import App
 from secrets_svc.runtime.files import ensure_token, read_token
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.settings import Settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from secrets_svc.core.errors import Unauthenticated
 from secrets_svc.core.policy import Principal
@@ -36,3 +36,11 @@ class TokenAuthenticator:
         if principal is None:
             raise Unauthenticated("that token is not known here")
         return principal
+
+
+def one_credential(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The value of header ``name``, ``None`` without one. Raises ``Unauthenticated`` if it is there twice."""
+    given = [value for key, value in headers if key == name]
+    if len(given) > 1:
+        raise Unauthenticated("credentials are given twice")
+    return given[0] if given else None
