@@ -14,6 +14,7 @@ from secrets_svc.core.errors import (
     AlreadyExists,
     Conflict,
     Internal,
+    InvalidArgument,
     NotFound,
     PermissionDenied,
     SecretsError,
@@ -143,9 +144,17 @@ class ControlPlane:
         value: SecretValue,
         *,
         expected: str | None = None,
+        type: SecretType | None = None,
         dry_run: bool = False,
     ) -> SecretMetadata:
-        """Replace a value. Raises ``NotFound``, and ``Conflict`` where ``expected`` is not current."""
+        """Replace a value. Raises ``NotFound``, and ``Conflict`` where ``expected`` is not current.
+
+        :param type: what it must be of, where the caller says so: it stays what it is.
+        """
+
+        def fits(actual: SecretType) -> None:
+            if type is not None and actual is not type:
+                raise InvalidArgument(f"secret {ref} is of type {actual}, which stays: it is not {type}")
 
         def write() -> SecretMetadata:
             if not dry_run:
@@ -155,8 +164,10 @@ class ControlPlane:
                     actor=call.principal.name,
                     operation_id=call.operation_id,
                     expected=expected,
+                    fits=fits,
                 )
             current = self._data_plane.describe(ref)
+            fits(current.type)
             self._data_plane.check(ref, value, current.type)
             if expected is not None and expected != current.version:
                 raise Conflict(f"secret {ref} is not at the expected version any more")
