@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -18,8 +19,15 @@ from secrets_svc.runtime.certificates import CertificateFiles
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
+log = logging.getLogger(__name__)
+
+#: What asyncio says when a connection's handler failed.
+_BROKEN = "Unhandled exception in client_connected_cb"
 #: Calls at once on one connection.
 MAX_STREAMS = 100
+#: Bytes of a call's body that are taken although it is refused, and seconds in which they must come.
+MAX_DROPPED = 4 * 1024 * 1024
+DROP_DEADLINE = 2.0
 #: Seconds beyond its body's deadline in which a call must be over and its answer taken.
 CALL_DEADLINE = 60.0
 
@@ -67,6 +75,7 @@ class GrpcServer:
 
     async def start(self, listener: socket.socket) -> None:
         """Begin to answer at ``listener``."""
+        asyncio.get_running_loop().set_exception_handler(_log_briefly)
         is_secure = self._context is not None
         sockets = Sockets([listener] if is_secure else [], [] if is_secure else [listener], [])
         self._task = asyncio.create_task(
@@ -110,6 +119,58 @@ def _settings(context: ssl.SSLContext | None, idle_timeout: float) -> Config:
     return settings
 
 
+def _log_briefly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """One line for a connection that broke the protocol, which anybody can make: no traceback."""
+    error = context.get("exception")
+    if context.get("message") == _BROKEN and error is not None:
+        log.warning("a gRPC connection was given up: %s", type(_innermost(error)).__name__)
+    else:
+        loop.default_exception_handler(context)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+class _Body:
+    """A request's body as it comes, of which it is known whether it has ended."""
+
+    def __init__(self, receive: Callable[[], Awaitable[Message]]) -> None:
+        self._receive = receive
+        self._size = 0
+        self._has_ended = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        self._has_ended = not message.get("more_body", False)
+        return message
+
+    async def drop_the_rest(self) -> None:
+        """Take what still comes, unread: hypercorn ends the connection over data for an answered call."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DROP_DEADLINE):
+                while not self._has_ended and self._size < MAX_DROPPED:
+                    await self.receive()
+
+
+def _after(body: _Body, send: Callable[[Message], Awaitable[None]]) -> Callable[[Message], Awaitable[None]]:
+    """``send``, but an answer's last message waits for the body's end."""
+    last = "http.response.body"
+
+    async def send_in_turn(message: Message) -> None:
+        nonlocal last
+        if message["type"] == "http.response.start" and message.get("trailers", False):
+            last = "http.response.trailers"
+        if message["type"] == last and not message.get("more_body", message.get("more_trailers", False)):
+            await body.drop_the_rest()
+        await send(message)
+
+    return send_in_turn
+
+
 class _Calls:
     """What the server calls: the application for requests, each with an end, and nothing for the rest."""
 
@@ -129,8 +190,9 @@ class _Calls:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         else:
+            body = _Body(receive)
             async with asyncio.timeout(self._deadline):
-                await self._app(scope, receive, send)
+                await self._app(scope, body.receive, _after(body, send))
 
     async def _live(
         self, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
