@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from admissions import AuditList
 from asgi import Exchange
@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from secrets_svc.backends.memory import MemoryStore
 from secrets_svc.control.service import ControlPlane
 from secrets_svc.core.policy import Binding, Policy, Role
-from secrets_svc.core.ports import Capabilities
+from secrets_svc.core.ports import Capabilities, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.core.value import SecretValue
@@ -34,7 +34,7 @@ LOGIN = "/flyteidl2.auth.AuthMetadataService/"
 
 @dataclass(frozen=True)
 class Said:
-    """An answer: HTTP status, Connect's code (or gRPC's number), its text, and the message if all went well."""
+    """An answer: HTTP status, code of Connect or number of gRPC, its text, the message it has."""
 
     status: int
     code: str
@@ -50,15 +50,33 @@ class Said:
         return message
 
 
-class FlyteWorld:
-    """The edge, its trail, and ways to call it as its admin."""
+@dataclass(frozen=True)
+class _Failing:
+    """A writer whose every method fails."""
 
-    def __init__(self, *, anonymous: str | None = None, public_url: str | None = None) -> None:
+    error: Exception
+
+    def __getattr__(self, name: str) -> Any:
+        raise self.error
+
+
+class FlyteWorld:
+    """The edge, its trail, and ways to call it as its admin.
+
+    :param failing: what the store fails with, whatever is asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        anonymous: str | None = None,
+        public_url: str | None = None,
+        failing: Exception | None = None,
+    ) -> None:
         self.trail = AuditList()
         self.store = MemoryStore()
-        writer = ValidatedWriter(
-            writer=self.store.writer(), capabilities=Capabilities(max_value=1 << 20), store="memory"
-        )
+        own = self.store.writer() if failing is None else cast(SecretWriter, _Failing(failing))
+        writer = ValidatedWriter(writer=own, capabilities=Capabilities(max_value=1 << 20), store="memory")
         policy = Policy(
             [Binding("alice", Role.ADMIN, Scope("flyte")), Binding("eve", Role.VIEWER, Scope("flyte"))]
         )
@@ -108,7 +126,9 @@ class FlyteWorld:
         status, found, answer = exchange.through(self.app)
         trailers = exchange.sent_trailers
         number = trailers["grpc-status"]
-        return Said(status, "" if number == "0" else number, trailers.get("grpc-message", ""), answer[5:], found)
+        return Said(
+            status, "" if number == "0" else number, trailers.get("grpc-message", ""), answer[5:], found
+        )
 
     def create(self, name: str, value: bytes | str = b"v", *, type: int = 0, **scope: str) -> Said:
         """Create a secret."""

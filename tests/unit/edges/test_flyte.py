@@ -206,7 +206,11 @@ def test_system_secrets_are_there_for_who_says_so(world: FlyteWorld) -> None:
 )
 def test_the_cluster_is_what_the_settings_say(where: dict[str, object]) -> None:
     request = cluster.SelectClusterRequest(operation=USE_SECRETS, **where)
-    evil = ((b"host", b"evil.example"), (b"x-forwarded-proto", b"http"), (b"x-forwarded-host", b"evil.example"))
+    evil = (
+        (b"host", b"evil.example"),
+        (b"x-forwarded-proto", b"http"),
+        (b"x-forwarded-host", b"evil.example"),
+    )
     for url in (None, "https://secrets.example.com"):
         said = FlyteWorld(public_url=url).call(CLUSTERS, request, *evil)
         answer = said.read(cluster.SelectClusterResponse)
