@@ -1,4 +1,8 @@
-"""HTTP/2 for gRPC at a socket of its own: the other server has no trailers."""
+"""HTTP/2 for gRPC at a socket of its own: the other server has no trailers.
+
+Frames and streams are hypercorn's. Connections are made here, so that they speak HTTP/2 from their first byte
+and end when they are idle, and so that what breaks the protocol is told in one line.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,22 @@ import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
-from hypercorn.asyncio.run import worker_serve
-from hypercorn.config import Config, Sockets
-from hypercorn.utils import wrap_app
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.typing import ConnectionState, LifespanState
+from hypercorn.utils import parse_socket_addr, wrap_app
 
 from secrets_svc.runtime.certificates import CertificateFiles
 
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
+Send = Callable[[Message], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
-#: What asyncio says when a connection's handler failed.
-_BROKEN = "Unhandled exception in client_connected_cb"
 #: Calls at once on one connection.
 MAX_STREAMS = 100
 #: Bytes of a call's body that are taken although it is refused, and seconds in which they must come.
@@ -30,19 +37,6 @@ MAX_DROPPED = 4 * 1024 * 1024
 DROP_DEADLINE = 2.0
 #: Seconds beyond its body's deadline in which a call must be over and its answer taken.
 CALL_DEADLINE = 60.0
-
-
-class _Settings(Config):
-    """hypercorn's, with a TLS context of our making, so that certificates can be exchanged."""
-
-    context: ssl.SSLContext | None = None
-
-    @property
-    def ssl_enabled(self) -> bool:
-        return self.context is not None
-
-    def create_ssl_context(self) -> ssl.SSLContext | None:
-        return self.context
 
 
 class GrpcServer:
@@ -55,83 +49,107 @@ class GrpcServer:
     def __init__(
         self, app: App, *, certificate: CertificateFiles | None, idle_timeout: float, body_deadline: float
     ) -> None:
-        self._app = _Calls(app, body_deadline + CALL_DEADLINE)
-        self._context = None
-        if certificate is not None:
-            self._context = certificate.context()
-            self._context.set_alpn_protocols(["h2"])
-            self._context.options |= ssl.OP_NO_COMPRESSION
-        self._config = _settings(self._context, idle_timeout)
-        self._asked_to_stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._app = wrap_app(cast(Any, _Calls(app, body_deadline + CALL_DEADLINE)), 0, "asgi")
+        self._idle_timeout = idle_timeout
+        self._tls = _tls(certificate) if certificate is not None else None
+        self._settings = _settings(idle_timeout)
+        self._state = WorkerContext(None)
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
 
     def renew(self, certificate: CertificateFiles) -> None:
         """Let connections from now on get ``certificate``.
 
         :raises InvalidArgument: it can't be used.
         """
-        if self._context is not None:
-            certificate.load_into(self._context)
+        if self._tls is not None:
+            certificate.load_into(self._tls)
 
     async def start(self, listener: socket.socket) -> None:
         """Begin to answer at ``listener``."""
-        asyncio.get_running_loop().set_exception_handler(_log_briefly)
-        is_secure = self._context is not None
-        sockets = Sockets([listener] if is_secure else [], [] if is_secure else [listener], [])
-        self._task = asyncio.create_task(
-            worker_serve(
-                wrap_app(cast(Any, self._app), 0, "asgi"),
-                self._config,
-                sockets=sockets,
-                shutdown_trigger=self._asked_to_stop.wait,
-            )
+        timeout = self._idle_timeout if self._tls is not None else None
+        self._server = await asyncio.start_server(
+            self._connected, sock=listener, ssl=self._tls, ssl_handshake_timeout=timeout
         )
-        started = asyncio.create_task(self._app.started.wait())
-        await asyncio.wait({self._task, started}, return_when=asyncio.FIRST_COMPLETED)
-        if not started.done():
-            started.cancel()
-            await self._task
 
     async def stop(self, grace: float) -> None:
         """Take no new calls, and let those under way finish within ``grace`` seconds."""
-        if self._task is None:
+        if self._server is None:
             return
-        self._config.graceful_timeout = grace
-        self._asked_to_stop.set()
-        # Where a connection doesn't end, later releases of Python wait for it without an end themselves.
-        await asyncio.wait({self._task}, timeout=grace)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._server.close()
+        await self._state.terminated.set()
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=grace)
+        for late in self._connections:
+            late.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        loop = asyncio.get_running_loop()
+        try:
+            await _Connection(self._app, loop, self._settings, self._state, LifespanState({}), reader, writer)
+        except Exception as error:  # whoever calls can bring this about
+            log.warning("a gRPC connection was given up: %s", type(_innermost(error)).__name__)
 
 
-def _settings(context: ssl.SSLContext | None, idle_timeout: float) -> Config:
-    settings = _Settings()
-    settings.context = context
+def _tls(certificate: CertificateFiles) -> ssl.SSLContext:
+    context = certificate.context()
+    context.set_alpn_protocols(["h2"])
+    context.options |= ssl.OP_NO_COMPRESSION  # RFC 9113 section 9.2.1
+    return context
+
+
+def _settings(idle_timeout: float) -> Config:
+    settings = Config()
     settings.keep_alive_timeout = idle_timeout
-    settings.ssl_handshake_timeout = idle_timeout
     settings.h2_max_concurrent_streams = MAX_STREAMS
     settings.include_server_header = False
     settings.include_date_header = False
-    settings.accesslog = None
-    # Says at every start what we say better.
     settings.errorlog = logging.getLogger("hypercorn.error")
-    settings.errorlog.setLevel(logging.WARNING)
     return settings
-
-
-def _log_briefly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """One line for a connection that broke the protocol, which anybody can make: no traceback."""
-    error = context.get("exception")
-    if context.get("message") == _BROKEN and error is not None:
-        log.warning("a gRPC connection was given up: %s", type(_innermost(error)).__name__)
-    else:
-        loop.default_exception_handler(context)
 
 
 def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+class _Connection(TCPServer):
+    """hypercorn's, but HTTP/2 from the start: what begins as HTTP/1.1 is never idle again there."""
+
+    async def run(self) -> None:
+        """Until it ends, or is idle for too long."""
+        connection = self.writer.get_extra_info("socket")
+        try:
+            client = parse_socket_addr(connection.family, connection.getpeername())
+            server = parse_socket_addr(connection.family, connection.getsockname())
+            is_secure = self.writer.get_extra_info("ssl_object") is not None
+            async with TaskGroup(self.loop) as group:
+                self._task_group = group
+                state = ConnectionState(self.state)
+                self.protocol = ProtocolWrapper(
+                    self.app,
+                    self.config,
+                    self.context,
+                    group,
+                    state,
+                    is_secure,
+                    client,
+                    server,
+                    self.protocol_send,
+                    "h2",
+                )
+                await self.protocol.initiate()
+                await self.idle_task.restart(group, self._idle_timeout)
+                await self._read_data()
+        except OSError:
+            pass
+        finally:
+            await self._close()
 
 
 class _Body:
@@ -156,7 +174,7 @@ class _Body:
                     await self.receive()
 
 
-def _after(body: _Body, send: Callable[[Message], Awaitable[None]]) -> Callable[[Message], Awaitable[None]]:
+def _after(body: _Body, send: Send) -> Send:
     """``send``, but an answer's last message waits for the body's end."""
     last = "http.response.body"
 
@@ -177,28 +195,14 @@ class _Calls:
     def __init__(self, app: App, deadline: float) -> None:
         self._app = app
         self._deadline = deadline
-        self.started = asyncio.Event()
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "websocket":
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
-        else:
-            body = _Body(receive)
+            return
+        body = _Body(receive)
+        try:
             async with asyncio.timeout(self._deadline):
                 await self._app(scope, body.receive, _after(body, send))
-
-    async def _live(
-        self, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-    ) -> None:
-        await receive()
-        self.started.set()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
+        except TimeoutError:
+            log.warning("a gRPC call was given up: its answer was not taken in time")

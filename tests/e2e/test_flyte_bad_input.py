@@ -23,7 +23,7 @@ PROTO = "Content-Type: application/proto"
 
 SETTINGS = """
 [server]
-body_deadline = 1.5
+body_deadline = 3
 idle_timeout = 3
 [flyte]
 enabled = true
@@ -57,6 +57,7 @@ class Grpc:
         host, _, port = server.grpc.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout)
         self.h2 = H2Connection(H2Configuration(client_side=True))
+        self._events: list[object] = []
         self.h2.initiate_connection()
         self.flush()
 
@@ -99,8 +100,8 @@ class Grpc:
         self.h2.end_stream(stream)
         self.flush()
 
-    def receive(self) -> list[object]:
-        """What comes next."""
+    def receive(self) -> None:
+        """Take what comes next."""
         data = self.socket.recv(65536)
         if not data:
             raise EOFError("the connection ended")
@@ -109,17 +110,19 @@ class Grpc:
             if isinstance(event, DataReceived):
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         self.flush()
-        return list(events)
+        self._events += events
 
     def answer(self) -> dict[str, str]:
         """Headers and trailers of the one call."""
         found: dict[str, str] = {}
         while True:
-            for event in self.receive():
+            while self._events:
+                event = self._events.pop(0)
                 if isinstance(event, ResponseReceived | TrailersReceived):
                     found.update({name.decode(): value.decode() for name, value in event.headers})
                 if isinstance(event, StreamEnded | StreamReset):
                     return found
+            self.receive()
 
     def call(self, path: str, token: str | None, body: bytes, **headers: str) -> dict[str, str]:
         """A whole call."""
