@@ -10,6 +10,7 @@ from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.runtime.certificates import CertificateFiles
 from secrets_svc.runtime.files import read_private, read_token
+from secrets_svc.runtime.flyte import require_flyte
 from secrets_svc.runtime.settings import Settings
 
 
@@ -18,6 +19,7 @@ def check_start(settings: Settings, state: Path) -> None:
 
     :raises SecretsError: they aren't; the message names the setting.
     """
+    require_flyte(settings)
     certificate = brought_certificate(settings.server.tls_cert, settings.server.tls_key, "server")
     brought_certificate(settings.injector.tls_cert, settings.injector.tls_key, "injector")
     if settings.injector.client_ca is not None:

@@ -9,17 +9,16 @@ from pathlib import Path
 
 from secrets_svc.control.service import ControlPlane
 from secrets_svc.core.audit import AuditSink
-from secrets_svc.core.errors import InvalidArgument, Unsupported
+from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, remember_audit_file
 from secrets_svc.edges.gate.authentication import TokenAuthenticator
-from secrets_svc.edges.gate.gate import App, Record
-from secrets_svc.edges.gate.paths import ByPath
-from secrets_svc.edges.oauth.app import SCOPE, TOKEN_PATH, build_token_app
+from secrets_svc.edges.gate.gate import App
 from secrets_svc.edges.rest.app import build_app
 from secrets_svc.runtime.files import ensure_token, read_token
+from secrets_svc.runtime.flyte import with_flyte
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Stores, configured_stores, open_audit
@@ -73,46 +72,8 @@ def build_service(settings: Settings, state: Path) -> Service:
         )
         grpc_app = None
         if settings.flyte.enabled:
-            app, grpc_app = _with_flyte(app, settings, control, authenticator, audit.record)
+            app, grpc_app = with_flyte(app, settings, control, authenticator, audit.record)
         return Service(app, grpc_app, audit, metrics, stores, undo.pop_all().close)
-
-
-def _with_flyte(
-    rest: App,
-    settings: Settings,
-    control: ControlPlane,
-    authenticator: TokenAuthenticator,
-    record: Record,
-) -> tuple[App, App | None]:
-    """All edges at one socket, and the one that may speak gRPC at its own."""
-    try:
-        from secrets_svc.edges.flyte.app import build_flyte_app
-        from secrets_svc.edges.flyte.protocols import PREFIXES
-    except ModuleNotFoundError as error:
-        raise Unsupported(
-            f'flyte.enabled needs the module "{error.name}": install the extra, '
-            'e.g. pip install "secrets-svc[flyte]"'
-        ) from error
-    flyte = build_flyte_app(
-        control=control,
-        organization=settings.organization.name,
-        cluster=settings.flyte.cluster or settings.organization.name,
-        authenticator=authenticator,
-        anonymous=settings.flyte.anonymous_principal,
-        public_url=settings.flyte.public_url,
-        token_path=TOKEN_PATH,
-        token_scope=SCOPE,
-        record=record,
-        body_deadline=settings.server.body_deadline,
-    )
-    tokens = build_token_app(
-        authenticator=authenticator,
-        lifetime=settings.flyte.access_token_lifetime,
-        record=record,
-        body_deadline=settings.server.body_deadline,
-    )
-    edges = {**dict.fromkeys(PREFIXES, flyte), TOKEN_PATH: tokens}
-    return ByPath(edges, others=rest), flyte if settings.flyte.grpc_listen else None
 
 
 def _policy(settings: Settings) -> Policy:
