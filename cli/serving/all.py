@@ -44,13 +44,13 @@ class Running:
     """Where a started server can be reached."""
 
     endpoint: str
-    grpc: str | None
     injector: str
     injector_ca: Path | None
     token_file: Path
     state: Path
     organization: str
     has_cluster: bool
+    grpc: str | None = None
 
 
 def serve_all(settings: Settings, state: Path, *, announce: Callable[[Running], None]) -> None:

@@ -49,6 +49,8 @@ class GrpcServer:
     def __init__(
         self, app: App, *, certificate: CertificateFiles | None, idle_timeout: float, body_deadline: float
     ) -> None:
+        # At debug level it logs every header, tokens too.
+        logging.getLogger("hpack").setLevel(logging.WARNING)
         self._app = wrap_app(cast(Any, _Calls(app, body_deadline + CALL_DEADLINE)), 0, "asgi")
         self._idle_timeout = idle_timeout
         self._tls = _tls(certificate) if certificate is not None else None

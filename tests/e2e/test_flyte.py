@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from flyte_runs import Client, outcomes, value_in
-from harness import Server
+from harness import Reply, Server
 
 SETTINGS = """
 [flyte]
@@ -92,6 +94,55 @@ def test_what_goes_wrong_is_said(server: Server, client: Client) -> None:
     said = client.flyte("get", "secret", "--cluster-pool", "gpu", fails=True)
     assert 'there is no cluster pool "gpu"' in said
     assert value_in(server, "there") == b"v"
+
+
+class LosingTheAnswer(BaseHTTPRequestHandler):
+    """In front of a server: of the first creation nobody hears that it was done."""
+
+    server: Losing
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name: text for name, text in self.headers.items() if name.lower() != "host"}
+        reply = self.server.behind.call("POST", self.path, body, token=None, headers=headers)
+        if self.path.endswith("CreateSecret"):
+            self.server.ids.append(self.headers["x-request-id"])
+            if len(self.server.ids) == 1:
+                reply = Reply(500, {"content-type": "application/json"}, b'{"code": "internal"}')
+        self.send_response(reply.status)
+        for name in ("content-type", "content-encoding"):
+            if name in reply.headers:
+                self.send_header(name, reply.headers[name])
+        self.send_header("content-length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+class Losing(ThreadingHTTPServer):
+    def __init__(self, behind: Server) -> None:
+        super().__init__(("127.0.0.1", 0), LosingTheAnswer)
+        self.behind = behind
+        self.ids: list[str] = []
+
+
+def test_a_lost_answer_does_not_make_a_creation_fail(server: Server, client: Client) -> None:
+    with Losing(server) as front:
+        serving = threading.Thread(target=front.serve_forever)
+        serving.start()
+        try:
+            endpoint = f"dns:///127.0.0.1:{front.server_address[1]}"
+            Client(client.folder, {"endpoint": endpoint, "insecure": True}).flyte(
+                "create", "secret", "once", "--value", "v"
+            )
+        finally:
+            front.shutdown()
+            serving.join()
+    assert value_in(server, "once") == b"v"
+    assert len(front.ids) == 2
+    assert len(set(front.ids)) == 1  # the client's word for the call, not for the attempt
 
 
 UPDATE = """

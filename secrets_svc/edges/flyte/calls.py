@@ -17,7 +17,7 @@ from secrets_svc.control.service import Call
 from secrets_svc.core.errors import InvalidArgument, Unsupported
 from secrets_svc.edges.flyte.framing import unframed
 from secrets_svc.edges.flyte.protocols import Protocol, canonical_path, protocol_of
-from secrets_svc.edges.gate.bodies import Message, Receive, header, replay
+from secrets_svc.edges.gate.bodies import Headers, Message, Receive, header, media_type, replay
 from secrets_svc.edges.gate.gate import App, Scope, Send
 
 
@@ -84,7 +84,7 @@ class Calls:
         if service is None:
             raise Unsupported("that service is not here: secrets, their cluster and how to log in are")
         body = (await receive())["body"]
-        headers = list(scope["headers"])
+        headers = _with_plain_type(scope["headers"])
         if protocol_of(scope) is Protocol.GRPC:
             body, headers = unframed(body, headers)
         exchange = _Exchange(scope["state"].get("call"), header(headers, b"x-request-id"))
@@ -105,6 +105,12 @@ class Calls:
         _raise_what_went_wrong(exchange, cast(int, answer[0]["status"]) if answer else 0)
         for message in answer:
             await send(message)
+
+
+def _with_plain_type(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The library knows a content type by its whole text: parameters and capitals are left out."""
+    others = [pair for pair in headers if pair[0] != b"content-type"]
+    return [*others, (b"content-type", media_type(headers))]
 
 
 def _raise_what_went_wrong(exchange: _Exchange, status: int) -> None:

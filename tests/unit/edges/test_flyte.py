@@ -6,7 +6,7 @@ import json
 import uuid
 
 import pytest
-from flyte_world import CLUSTERS, LOGIN, SECRETS, FlyteWorld, created, identified, updated
+from flyte_world import AUTHORIZED, CLUSTERS, LOGIN, SECRETS, FlyteWorld, created, identified, updated
 from flyteidl2.auth import auth_service_pb2 as auth
 from flyteidl2.cluster import payload_pb2 as cluster
 from flyteidl2.common import identifier_pb2 as identifier
@@ -266,12 +266,9 @@ def test_every_call_is_one_event_that_tells_the_edge(world: FlyteWorld) -> None:
     assert [event["outcome"] for event in events] == ["ok", "ok", "ok", "invalid_argument"]
 
 
-def test_a_message_may_be_json(world: FlyteWorld) -> None:
-    from flyte_world import AUTHORIZED
-
+@pytest.mark.parametrize("kind", [b"application/json", b"Application/JSON; charset=utf-8"])
+def test_a_message_may_be_json(world: FlyteWorld, kind: bytes) -> None:
     body = {"id": {"name": "a"}, "secretSpec": {"stringValue": "v"}}
-    said = world.send(
-        SECRETS + "CreateSecret", json.dumps(body).encode(), AUTHORIZED, content_type=b"application/json"
-    )
+    said = world.send(SECRETS + "CreateSecret", json.dumps(body).encode(), AUTHORIZED, content_type=kind)
     assert (said.status, said.headers["content-type"]) == (200, "application/json")
     assert world.value("a") == b"v"
