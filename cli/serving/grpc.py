@@ -51,7 +51,8 @@ class GrpcServer:
     ) -> None:
         # At debug level it logs every header, tokens too.
         logging.getLogger("hpack").setLevel(logging.WARNING)
-        self._app = wrap_app(cast(Any, _Calls(app, body_deadline + CALL_DEADLINE)), 0, "asgi")
+        self._calls = _Calls(app, body_deadline + CALL_DEADLINE)
+        self._app = wrap_app(cast(Any, self._calls), 0, "asgi")
         self._idle_timeout = idle_timeout
         self._tls = _tls(certificate) if certificate is not None else None
         self._settings = _settings(idle_timeout)
@@ -80,11 +81,16 @@ class GrpcServer:
             return
         self._server.close()
         await self._state.terminated.set()
+        await self._wait_for_connections(grace)
+        # First the calls: a connection that is ended under one waits for its answer to be taken.
+        for late in (self._calls.under_way, self._connections):
+            for each in tuple(late):
+                each.cancel()
+            await self._wait_for_connections(1.0)
+
+    async def _wait_for_connections(self, timeout: float) -> None:
         if self._connections:
-            await asyncio.wait(self._connections, timeout=grace)
-        for late in self._connections:
-            late.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+            await asyncio.wait(self._connections, timeout=timeout)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
@@ -197,12 +203,16 @@ class _Calls:
     def __init__(self, app: App, deadline: float) -> None:
         self._app = app
         self._deadline = deadline
+        self.under_way: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
             return
         body = _Body(receive)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
         try:
             async with asyncio.timeout(self._deadline):
                 await self._app(scope, body.receive, _after(body, send))
