@@ -88,9 +88,9 @@ class GrpcServer:
                 each.cancel()
             await self._wait_for_connections(1.0)
 
-    async def _wait_for_connections(self, timeout: float) -> None:
+    async def _wait_for_connections(self, seconds: float) -> None:
         if self._connections:
-            await asyncio.wait(self._connections, timeout=timeout)
+            await asyncio.wait(self._connections, timeout=seconds)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
