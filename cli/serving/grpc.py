@@ -35,8 +35,8 @@ MAX_STREAMS = 100
 #: Bytes of a call's body that are taken although it is refused, and seconds in which they must come.
 MAX_DROPPED = 4 * 1024 * 1024
 DROP_DEADLINE = 2.0
-#: Seconds beyond its body's deadline in which a call must be over and its answer taken.
-CALL_DEADLINE = 60.0
+#: Seconds. Stores have deadlines of their own, which are shorter.
+ANSWER_DEADLINE = 60.0
 
 
 class GrpcServer:
@@ -44,14 +44,21 @@ class GrpcServer:
 
     :param certificate: TLS with it; in clear without. :param idle_timeout: seconds that a connection may wait
         for a call. :param body_deadline: seconds that the application gives a body.
+    :param answer_deadline: seconds beyond these in which a call must be over and its answer taken.
     """
 
     def __init__(
-        self, app: App, *, certificate: CertificateFiles | None, idle_timeout: float, body_deadline: float
+        self,
+        app: App,
+        *,
+        certificate: CertificateFiles | None,
+        idle_timeout: float,
+        body_deadline: float,
+        answer_deadline: float = ANSWER_DEADLINE,
     ) -> None:
         # At debug level it logs every header, tokens too.
         logging.getLogger("hpack").setLevel(logging.WARNING)
-        self._calls = _Calls(app, body_deadline + CALL_DEADLINE)
+        self._calls = _Calls(app, body_deadline + answer_deadline)
         self._app = wrap_app(cast(Any, self._calls), 0, "asgi")
         self._idle_timeout = idle_timeout
         self._tls = _tls(certificate) if certificate is not None else None

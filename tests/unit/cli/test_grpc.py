@@ -6,11 +6,12 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from h2.settings import SettingCodes
 from h2_calls import Grpc, frame
 
 from cli.serving.grpc import GrpcServer
@@ -39,9 +40,9 @@ class App:
 
 @asynccontextmanager
 async def serving(
-    app: App, certificate: CertificateFiles | None = None
+    app: App, certificate: CertificateFiles | None = None, **more: float
 ) -> AsyncIterator[tuple[GrpcServer, str]]:
-    server = GrpcServer(app, certificate=certificate, idle_timeout=20, body_deadline=20)
+    server = GrpcServer(app, certificate=certificate, **{"idle_timeout": 20, "body_deadline": 20, **more})
     listener = bind("127.0.0.1:0", "flyte.grpc_listen")
     await server.start(listener)
     try:
@@ -102,3 +103,24 @@ def test_a_call_that_does_not_end_is_not_waited_for() -> None:
                 await under_way
 
     asyncio.run(run())
+
+
+def test_an_answer_that_nobody_takes_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """A client may leave no room for data for ever; what it is sent then waits, but not for ever."""
+
+    def dawdle(address: str) -> float:
+        with Grpc(address) as grpc:
+            grpc.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+            grpc.send(grpc.begin("/x", None), frame(b""))
+            started = time.monotonic()
+            with suppress(EOFError, ConnectionResetError):
+                while time.monotonic() - started < 30:
+                    grpc.receive()
+            return time.monotonic() - started
+
+    async def run() -> None:
+        async with serving(App(), idle_timeout=0.5, body_deadline=0.5, answer_deadline=0.5) as (_, address):
+            assert 0.9 < await asyncio.to_thread(dawdle, address) < 10
+
+    asyncio.run(run())
+    assert "its answer was not taken in time" in caplog.text
