@@ -22,7 +22,7 @@ from secrets_svc.core.secret import validate_name
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
 from secrets_svc.runtime.probing import Probing
-from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, FlyteSettings, Settings
+from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, FlytePodsSettings, Settings
 from secrets_svc.runtime.stores import Stores
 
 #: Bytes of an installation's key.
@@ -92,7 +92,7 @@ def _namespace_map(settings: Settings) -> list[Proof]:
     return [NamespaceMap(settings.organization.name, known)] if known else []
 
 
-def _dialects(flyte: FlyteSettings | None) -> list[Dialect]:
+def _dialects(flyte: FlytePodsSettings | None) -> list[Dialect]:
     if flyte is None:
         return [ours]
     from injector.dialects.flyte import FlyteDialect, Groups

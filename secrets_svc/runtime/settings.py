@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -63,10 +64,23 @@ def _label_key(text: str) -> str:
     return text
 
 
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        is_plain = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_plain = False
+    beside = parts.username or parts.password or parts.query or parts.fragment or parts.path.strip("/")
+    if parts.scheme not in ("http", "https") or not is_plain or beside or not text.isascii():
+        raise ValueError('must be a scheme, a host and perhaps a port, e.g. "https://secrets.example.com"')
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_path)]
 Label = Annotated[str, AfterValidator(_label)]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 Address = Annotated[str, AfterValidator(_address)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 PrincipalName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_principal)]
 
 
@@ -249,7 +263,7 @@ class ClusterSettings(Group):
         return self
 
 
-class FlyteSettings(Group):
+class FlytePodsSettings(Group):
     """Pods of Flyte 1, Flyte 2 and Union. Without this table what they ask for is not heard."""
 
     preset: Literal["flyte1", "flyte2", "union"] | None = Field(
@@ -336,7 +350,7 @@ class InjectorSettings(Group):
         description="Names of image-pull secrets that every pod of a proven scope gets, also one that asks "
         "for nothing; found by precedence, left out where absent. The webhook must be sent those pods.",
     )
-    flyte: FlyteSettings | None = Field(None, description="See below.")
+    flyte: FlytePodsSettings | None = Field(None, description="See below.")
     cluster: ClusterSettings | None = Field(None, description="See below; required by secret serve injector.")
 
 
@@ -346,6 +360,51 @@ class AuditSettings(Group):
     file: AbsolutePath | None = Field(
         None, description="By default audit.jsonl in the state folder; mode 0600."
     )
+
+
+class FlyteSettings(Group):
+    """The services that Flyte's and Union's own clients call. They need the extra flyte."""
+
+    enabled: bool = Field(
+        False,
+        description="Whether they are served, beside the REST API at server.listen, and at grpc_listen.",
+    )
+    public_url: PublicUrl | None = Field(
+        None,
+        description='Where clients reach server.listen, e.g. "https://secrets.example.com". They are told '
+        "this, and nothing that a request says. Without it they stay where they are, without access tokens.",
+    )
+    allow_clear_text: bool = Field(
+        False,
+        description="Whether public_url may be http. A client that is sent there shows its token and the "
+        "values of secrets to everybody on the way.",
+    )
+    grpc_listen: Address | None = Field(
+        None,
+        description="HOST:PORT for gRPC, which Union's v1 client speaks; none by default. With "
+        "server.tls_cert by TLS, without it in clear, which only loopback may be.",
+    )
+    anonymous_principal: PrincipalName | None = Field(
+        None,
+        description="Who a caller without credentials is: Flyte's client sends none over plain HTTP. Whoever "
+        "can reach this machine's loopback then has that principal's rights; listen and grpc_listen must be "
+        "loopback. None by default: such callers are refused.",
+    )
+    cluster: Label | None = Field(
+        None, description="What clients are told the cluster is called; the organization's name by default."
+    )
+    access_token_lifetime: int = Field(
+        3600, ge=60, le=86400, description="Seconds that a token of /oauth2/token is good for."
+    )
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if not self.enabled and self.model_fields_set - {"enabled"}:
+            raise ValueError("enabled must be true for the other settings to mean anything")
+        clear = self.public_url is not None and not self.public_url.startswith("https://")
+        if clear and not self.allow_clear_text:
+            raise ValueError("public_url must be https; allow_clear_text says what else would mean")
+        return self
 
 
 class LoggingSettings(Group):
@@ -372,5 +431,6 @@ class Settings(Group):
         "the last names its store alone, for all that is left.",
     )
     injector: InjectorSettings = InjectorSettings()
+    flyte: FlyteSettings = FlyteSettings()
     audit: AuditSettings = AuditSettings()
     logging: LoggingSettings = LoggingSettings()

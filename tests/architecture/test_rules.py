@@ -30,7 +30,7 @@ MAY_REVEAL = {
     "secrets_svc/client/http.py": "sends them",
     "secrets_svc/core/intents.py": "fingerprints of writes, under a key",
     "secrets_svc/data/limits.py": "looks whether they are of their type, or fit a variable",
-    "secrets_svc/edges/rest/authentication.py": "digests of tokens",
+    "secrets_svc/edges/gate/authentication.py": "digests of tokens",
 }
 MAX_MODULE = 500
 MAX_FUNCTION = 60

@@ -32,6 +32,8 @@ level = "debug"
 body_deadline = 0.5
 [policy]
 bindings = [{principal = "viewer", role = "viewer"}]
+[flyte]
+enabled = true
 [injector.namespaces]
 shop-production = {project = "shop", domain = "production"}
 """
@@ -140,6 +142,32 @@ def calls_of_the_api(journey: Journey) -> None:
     ):
         call("GET", look)
     call("GET", "/openapi.json")
+
+
+def calls_of_flytes_client(journey: Journey) -> None:
+    import base64
+
+    secret = base64.b64encode(journey.canary.data).decode()
+    secrets = "/flyteidl2.secret.SecretService/"
+    spec = {"binaryValue": secret}
+    id = {"name": "flyte", **SCOPE}
+    call = journey.call
+    for _ in range(2):
+        call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": spec})
+    call("POST", secrets + "UpdateSecret", {"id": id, "secretSpec": spec})
+    call("POST", secrets + "UpdateSecret", {"id": {"name": "absent"}, "secretSpec": spec})
+    call("POST", secrets + "GetSecret", {"id": id})
+    call("POST", secrets + "ListSecrets", {})
+    # Where a value must not be, and messages that are none.
+    call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": {**spec, "type": 99}})
+    call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": {secret: secret}})
+    call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": spec}, token="wrong")
+    call("POST", secrets + "ListSecrets", {"token": secret})
+    for kind in ("application/proto", "application/grpc", "text/plain", "application/json"):
+        call("POST", secrets + "CreateSecret", journey.canary.data, content_type=kind)
+    basic = "Basic " + base64.b64encode(b"admin:" + journey.canary.data).decode()
+    call("POST", "/oauth2/token", journey.canary.data, authorization=basic)
+    call("POST", secrets + "DeleteSecret", {"id": id})
 
 
 def bad_calls_of_the_api(journey: Journey) -> None:
@@ -388,6 +416,7 @@ def test_a_value_is_seen_nowhere(launch: Launch, canary: Canary, tmp_path: Path)
     try:
         calls_of_the_api(journey)
         bad_calls_of_the_api(journey)
+        calls_of_flytes_client(journey)
         commands_that_write(journey)
         values_as_arguments(journey)
         commands_that_look(journey)
