@@ -6,6 +6,7 @@ They are written twice, since a task image has no injector: here they are held t
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,8 +32,10 @@ ENVS = st.sampled_from(["A", "DB_PASSWORD", "_", "a1", "1A", "A=B", "A" * 255, "
     max_size=3
 )
 PATHS = st.sampled_from(
-    ["a", "a/b", "a/b/c", "b", "/a", "../a", "a/..b", "a//b", "a/", "x y.pem", "p" * 255, "p" * 256, "a\n"]
-    + ["/".join(["d" * 9] * 51), "/".join(["d" * 9] * 52)]
+    [
+        *("a", "a/b", "a/b/c", "b", "/a", "../a", "a/..b", "a//b", "a/", "x y.pem", "a\n"),
+        *("p" * 255, "p" * 256, "/".join(["d" * 9] * 51), "/".join(["d" * 9] * 52)),
+    ]
 ) | st.text(max_size=5)
 MODES = st.sampled_from(["0440", "440", "0444", "4755", "0o440", "", "0888"])
 LABELS = st.sampled_from(["main", "side-car", "Main", "-x", "x" * 63, "x" * 64, ""])
@@ -117,7 +120,7 @@ def of_task(text: str) -> tuple[dict[str, Any], ...] | str:
 @given(ANNOTATIONS)
 @example(json.dumps([{"name": "a", "containers": ["x"]}, {"name": "a", "containers": ["x"]}]))
 @example(json.dumps([{"name": "a", "file": "a"}, {"name": "b", "file": "a/b", "containers": ["main"]}]))
-@example(json.dumps([{"name": "n%d" % number} for number in range(257)]))
+@example(json.dumps([{"name": f"n{number}"} for number in range(257)]))
 @example(" " * 65_537)
 def test_an_annotation_is_read_alike_or_refused_alike(text: str) -> None:
     assert of_task(text) == of_injector(text)
@@ -164,16 +167,19 @@ def test_variables_are_those_of_the_command_line() -> None:
     assert not VARIABLE.startswith("SECRETS_SVC_")  # such a variable is a setting, or stops a server
 
 
+def said(call: Callable[[], str]) -> str:
+    """What comes of it."""
+    try:
+        return call()
+    except (InvalidArgument, InvalidRequest) as error:
+        return f"{error.code}: {error.message}"
+
+
 @MANY
 @given(mostly(LABELS))
 def test_a_claim_is_what_a_scope_can_be(text: object) -> None:
     if text is None:
         return
-    try:
-        scope.validate_label("project", text)
-    except InvalidArgument as error:
-        with pytest.raises(InvalidRequest) as caught:
-            pod_request(["a"], project=text)  # type: ignore[arg-type]  # hostile on purpose
-        assert caught.value.message == error.message
-    else:
-        assert pod_request(["a"], project=str(text))["labels"] == {keys.PROJECT: text}
+    assert said(lambda: scope.validate_label("project", text)) == said(
+        lambda: pod_request(["a"], project=text)["labels"][keys.PROJECT]  # type: ignore[arg-type]  # hostile
+    )
