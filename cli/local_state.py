@@ -70,7 +70,7 @@ class _Delivery:
             self._refuse_foreign_folder()
             opened = ExitStack()
             self._folder, _ = opened.enter_context(task_folder(files, os.environ))
-            atexit.register(_close_in, os.getpid(), opened)
+            atexit.register(opened.close)
         else:
             add_files(self._folder, files)
         return self._folder
@@ -85,12 +85,6 @@ class _Delivery:
 
 
 _DELIVERY = _Delivery()
-
-
-def _close_in(process: int, opened: ExitStack) -> None:
-    """In the process that made the folder, not in one that was forked from it."""
-    if os.getpid() == process:
-        opened.close()
 
 
 def _scope(state: Path) -> Scope:

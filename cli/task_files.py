@@ -39,11 +39,13 @@ def task_folder(files: Iterable[TaskFile], environ: Mapping[str, str]) -> Iterat
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
     except OSError as error:
         raise Unavailable(f"no private folder can be made in {base}") from error
+    owner = os.getpid()
     try:
         add_files(folder, files)
         yield folder, in_memory
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getpid() == owner:  # not in a process that was forked meanwhile
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def add_files(folder: Path, files: Iterable[TaskFile]) -> None:

@@ -118,7 +118,6 @@ def test_values_show_only_when_they_are_used() -> None:
         repr(text),
         repr([text]),
         f"{text!r}",
-        "%r" % text,
         repr(data),
         str(data),
         repr({"a": data}),

@@ -1,0 +1,170 @@
+"""What task images install: alone, beside PyPI's ``injector``, and beside the whole service."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from documents import ROOT
+
+FOLDER = ROOT / "secrets_svc" / "task"
+LOCK = ROOT / "requirements" / "task-image.txt"
+QUIET = ["--quiet", "--disable-pip-version-check"]
+#: Microseconds that its import may add.
+MAX_IMPORT = 30_000
+OLDEST = (3, 9)
+
+
+class Environment:
+    """A virtual environment of this test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, with_pip=False, symlinks=True)
+        self.python = folder / "bin" / "python"
+
+    def pip(self, *arguments: str) -> None:
+        """Our pip, which works there."""
+        command = [sys.executable, "-m", "pip", *QUIET, "--python", str(self.python), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def install(self, wheel: Path) -> None:
+        """A wheel, and nothing it would need."""
+        self.pip("install", "--no-deps", "--no-index", str(wheel))
+
+    def run(self, code: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Python, without anything of this process' own."""
+        return subprocess.run(
+            [str(self.python), "-I", "-W", "error", *options, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin"},
+        )
+
+    def imports(self, *modules: str) -> bool:
+        """Whether all of them can be imported."""
+        done = self.run("\n".join(f"import {module}" for module in modules))
+        assert done.returncode == 0 or "ModuleNotFoundError" in done.stderr, done.stderr
+        return done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Both, as they are built: ``task`` and ``whole``."""
+    target = tmp_path_factory.mktemp("wheels")
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(target)]
+    command = [sys.executable, "-m", "pip", *build, *QUIET, str(FOLDER), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, timeout=110)
+    [task] = target.glob("secrets_svc_task-*.whl")
+    [whole] = target.glob("secrets_svc-*.whl")
+    return {"task": task, "whole": whole}
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Environment:
+    """With PyPI's ``injector``."""
+    made = Environment(tmp_path_factory.mktemp("image"))
+    made.pip("install", "--require-hashes", "-r", str(LOCK))
+    made.install(wheels["task"])
+    return made
+
+
+def content(wheel: Path) -> set[str]:
+    """Files in it, but for what says what it is."""
+    return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+
+def test_a_wheel_brings_its_folder_and_nothing_else(wheels: dict[str, Path]) -> None:
+    modules = {path.name for path in FOLDER.glob("*.py")}
+    assert content(wheels["task"]) == {f"secrets_svc/task/{name}" for name in modules | {"py.typed"}}
+    assert not any(name.startswith("secrets_svc/task/") for name in content(wheels["whole"]))
+    assert not content(wheels["task"]) & content(wheels["whole"])
+    assert (FOLDER / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert any(name.endswith("/LICENSE") for name in zipfile.ZipFile(wheels["task"]).namelist())
+
+
+def test_both_distributions_are_of_one_version() -> None:
+    described = [tomllib.loads((folder / "pyproject.toml").read_text()) for folder in (ROOT, FOLDER)]
+    assert len({each["project"]["version"] for each in described}) == 1
+    assert described[1]["project"]["dependencies"] == []
+
+
+def test_it_lies_beside_another_injector(image: Environment) -> None:
+    code = """
+import injector, secrets_svc.task
+assert "dist-info" not in injector.__file__ and hasattr(injector, "Injector")
+assert not hasattr(secrets_svc, "__file__") or secrets_svc.__file__ is None
+"""
+    done = image.run(code)
+    assert done.returncode == 0, done.stderr
+    assert not image.imports("cli")
+    assert not image.imports("secrets_svc.core")
+
+
+def test_without_the_service_a_state_folder_is_refused_with_what_to_install(image: Environment) -> None:
+    code = """
+from secrets_svc.task import LocalStateError, requires_secrets
+try:
+    requires_secrets("a", local_state="/state")(print)()
+except LocalStateError as error:
+    print(error.code, error)
+"""
+    done = image.run(code)
+    assert done.stdout.startswith("unsupported "), done.stderr
+    assert "install secrets-svc with its extra server" in done.stdout
+
+
+@pytest.mark.parametrize("orders", itertools.product([("task", "whole"), ("whole", "task")], repeat=2))
+def test_it_lies_beside_the_whole_service_and_each_can_go(
+    tmp_path: Path, wheels: dict[str, Path], orders: tuple[tuple[str, str], tuple[str, str]]
+) -> None:
+    names = {"task": "secrets-svc-task", "whole": "secrets-svc"}
+    modules = {"task": "secrets_svc.task", "whole": "secrets_svc.core.scope"}
+    environment = Environment(tmp_path)
+    installing, removing = orders
+    for each in installing:
+        environment.install(wheels[each])
+    assert environment.imports(*modules.values())
+    first, last = removing
+    environment.pip("uninstall", "--yes", names[first])
+    assert (environment.imports(modules[first]), environment.imports(modules[last])) == (False, True)
+    environment.pip("uninstall", "--yes", names[last])
+    assert not environment.imports("secrets_svc")
+
+
+def test_its_import_is_quick_and_takes_the_standard_library_only(image: Environment) -> None:
+    image.imports("secrets_svc.task")  # leaves compiled files
+    times = []
+    for _ in range(7):  # other work on this machine only ever adds
+        told = image.run("import secrets_svc.task", "-X", "importtime").stderr
+        line = re.search(r"^import time: +\d+ \| +(\d+) \| +secrets_svc\.task$", told, re.MULTILINE)
+        assert line is not None
+        times.append(int(line[1]))
+    assert min(times) < MAX_IMPORT
+    code = "import sys; before = set(sys.modules); import secrets_svc.task; print(*set(sys.modules) - before)"
+    imported = {name for name in image.run(code).stdout.split() if not name.startswith("secrets_svc")}
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+    assert not imported & {"inspect", "typing", "dataclasses", "asyncio", "importlib.metadata", "subprocess"}
+
+
+@pytest.mark.parametrize("module", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_it_is_written_in_the_oldest_python_that_it_is_for(module: Path) -> None:
+    text = module.read_text(encoding="utf-8")
+    parsed = ast.parse(text, feature_version=OLDEST)
+    futures = [
+        node for node in parsed.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    ]
+    assert futures or "->" not in text  # annotations of newer forms are never evaluated
+    described = tomllib.loads((FOLDER / "pyproject.toml").read_text())
+    assert described["project"]["requires-python"] == f">={'.'.join(map(str, OLDEST))}"
