@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
-import pytest
 from kit import Cluster
-from kubernetes_store import FLYTE_LABELS, SCOPE, Store, create, delete, read, some_ref, update
+from kubernetes_store import FLYTE_LABELS, SCOPE, Recording, Store, create, delete, read, some_ref, update
 
 from secrets_svc.backends.kubernetes import BACKEND
 from secrets_svc.backends.kubernetes.names import object_name
+from secrets_svc.backends.kubernetes.namespace import Namespace
+from secrets_svc.backends.kubernetes.taking_over import KubernetesTakeOver
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.core.taking_over import Candidate, Standing
+from secrets_svc.kube.api import connect
 
 FLYTE = "flyte-secret-service"
 VALUE = b"\x00\xff of Flyte's"
@@ -36,7 +38,7 @@ def read_by_flyte(store: Store, ref: SecretRef) -> bytes:
     """What Flyte's reader does: the object by its name, the value by the data key."""
     id_ = f"u__org__flyte__domain__production__project__shop__key__{ref.name}"
     path = f"/api/v1/namespaces/{store.namespace}/secrets/{hashlib.md5(id_.encode()).hexdigest()}"
-    return base64.b64decode(store.cluster.api("GET", path).ok()["data"][id_])
+    return b64decode(store.cluster.api("GET", path).ok()["data"][id_])
 
 
 def take_over(store: Store, *, kubeconfig: Path | None = None) -> Any:
@@ -90,7 +92,7 @@ class Command:
         done = self.run("-o", "json", *arguments)
         assert done.returncode == 0, done.stderr
         assert VALUE.decode("latin-1") not in done.stdout
-        assert base64.b64encode(VALUE).decode() not in done.stdout
+        assert b64encode(VALUE).decode() not in done.stdout
         return {each["secret"]: each for each in json.loads(done.stdout)["items"]}
 
 
@@ -137,7 +139,7 @@ def test_what_flyte_wrote_over_ours_is_taken_again(store: Store) -> None:
     opened.take(Candidate(place(ref), ref, Standing.FOREIGN))
     body = {
         "metadata": {"name": place(ref), "labels": FLYTE_LABELS},
-        "data": {storage_name(ref): base64.b64encode(b"later").decode()},
+        "data": {storage_name(ref): b64encode(b"later").decode()},
     }
     store.cluster.api("PUT", f"{store.path(ref)}?fieldManager={FLYTE}", body).ok()
     assert found(store)[place(ref)].standing is Standing.FOREIGN
@@ -154,7 +156,7 @@ def test_what_can_not_be_ours_is_left_alone(own_store: Store, tmp_path: Path) ->
         labels = more.pop("labels", {"app.flyte.org/managed": "true"})
         body = {
             "metadata": {"name": name, "labels": labels},
-            "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+            "data": {key: b64encode(value).decode() for key, value in data.items()},
             **more,
         }
         own_store.cluster.api("POST", f"{path}?fieldManager={FLYTE}", body).ok()
@@ -231,24 +233,30 @@ def test_one_that_fails_does_not_keep_the_others(own_store: Store, cluster: Clus
     assert [event["outcome"] for event in events] == ["unavailable", "ok", "ok"]
 
 
-def test_it_asks_for_metadata_alone(own_store: Store, cluster: Cluster, tmp_path: Path) -> None:
-    """The API server itself keeps account of what was asked for; answers would hold values otherwise."""
+def test_only_metadata_are_asked_for_and_written(own_store: Store) -> None:
+    recording = Recording(connect(own_store.kubeconfig))
+    namespace = Namespace(recording, own_store.namespace, timeout=5.0)  # type: ignore[arg-type]
     ref = put_by_flyte(own_store, "watched")
-    done = Command(own_store, tmp_path).run("--apply", "--yes")
-    assert done.returncode == 0, done.stderr
-    assert f'namespace "{own_store.namespace}": 1 taken' in done.stdout
+    opened = KubernetesTakeOver(namespace, "flyte")
+    [candidate] = opened.candidates()
+    assert opened.take(candidate).standing is Standing.TAKEN
+    opened.close()
+    assert [call for call, _ in recording.answers if not call.startswith("GET ")] == [
+        f"PATCH {own_store.path(ref)}"
+    ]
+    for marker in (b64encode(VALUE).decode(), '"data"'):
+        assert marker not in json.dumps(recording.answers)
     changes = [
-        entry
+        entry["fieldsV1"]
         for entry in own_store.object(ref)["metadata"]["managedFields"]
         if entry["manager"] == "secrets-svc-writer"
     ]
-    assert [set(entry["fieldsV1"]) for entry in changes] == [{"f:metadata"}]
+    assert [set(fields) for fields in changes] == [{"f:metadata"}]
 
 
-@pytest.mark.parametrize("namespace_", ["not-there"])
-def test_a_namespace_that_is_not_there_is_no_empty_one(store: Store, tmp_path: Path, namespace_: str) -> None:
+def test_a_namespace_that_is_not_there_is_no_empty_one(store: Store, tmp_path: Path) -> None:
     command = Command(store, tmp_path)
-    command.settings.write_text(f'[stores.c]\nbackend = "kubernetes"\nnamespace = "{namespace_}"\n')
+    command.settings.write_text('[stores.c]\nbackend = "kubernetes"\nnamespace = "not-there"\n')
     done = command.run()
     assert done.returncode == 6
     assert "there is no such namespace" in done.stderr or "it isn't there" in done.stderr
