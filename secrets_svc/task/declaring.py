@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: Attribute of a decorated function.
 _REQUESTS = "__secret_requests__"
-#: Decorators around ours, and what they keep what they are around as.
-_INNER = ("__wrapped__", "__func__", "func")
+#: What decorators around ours keep the function as: functools, methods, Flyte 2, Flyte 1, Prefect.
+_INNER = ("__wrapped__", "__func__", "func", "task_function", "fn")
 _MAX_DEPTH = 32
 
 

@@ -67,7 +67,7 @@ def _deliver() -> Callable[[str, str], Iterable[str]]:
             found: Callable[[str, str], Iterable[str]] = point.load()
             return found
     raise LocalStateError(
-        f"{VARIABLE} names a state folder, which takes the whole service to read: install secrets-svc with "
-        "its extra server (Python 3.11 or later) beside secrets-svc-task, or start the task by secret run",
+        "a state folder takes the whole service to read: install secrets-svc with its extra server (Python "
+        f"3.11 or later) beside secrets-svc-task, or start the task by secret run and without {VARIABLE}",
         "unsupported",
     )

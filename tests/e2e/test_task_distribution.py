@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 import tomllib
@@ -13,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from documents import ROOT
+from flyte_clients import QUIET as QUIET_CLIENTS
+from flyte_clients import programs
 
 FOLDER = ROOT / "secrets_svc" / "task"
 LOCK = ROOT / "requirements" / "task-image.txt"
 QUIET = ["--quiet", "--disable-pip-version-check"]
-#: Microseconds that its import may add.
-MAX_IMPORT = 30_000
+#: Seconds that its import may add.
+MAX_IMPORT = 0.030
 OLDEST = (3, 9)
 #: Of installing, and of removing.
 ORDERS = [2 * (("task", "whole"),), 2 * (("whole", "task"),)]
@@ -146,17 +147,81 @@ def test_it_lies_beside_the_whole_service_and_each_can_go(
 
 def test_its_import_is_quick_and_takes_the_standard_library_only(image: Environment) -> None:
     image.imports("secrets_svc.task")  # leaves compiled files
-    times = []
-    for _ in range(7):  # other work on this machine only ever adds
-        told = image.run("import secrets_svc.task", "-X", "importtime").stderr
-        line = re.search(r"^import time: +\d+ \| +(\d+) \| +secrets_svc\.task$", told, re.MULTILINE)
-        assert line is not None
-        times.append(int(line[1]))
-    assert min(times) < MAX_IMPORT
+    # Of the processor, so that other work on this machine counts for little; and that only ever adds.
+    timed = "import time; begun = time.process_time(); import secrets_svc.task; print(time.process_time() - begun)"
+    assert min(float(image.run(timed).stdout) for _ in range(7)) < MAX_IMPORT
     code = "import sys; before = set(sys.modules); import secrets_svc.task; print(*set(sys.modules) - before)"
     imported = {name for name in image.run(code).stdout.split() if not name.startswith("secrets_svc")}
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
     assert not imported & {"inspect", "typing", "dataclasses", "asyncio", "importlib.metadata", "subprocess"}
+
+
+FRAMEWORKS = """
+import asyncio, os
+import cloudpickle, flyte, flytekit
+from secrets_svc.task import Secret, requests_of, requires_secrets, secrets
+
+os.environ["DB_PASSWORD"] = "value"
+
+
+@requires_secrets("db-password")
+def plain():
+    return secrets.get("db-password")
+
+
+@requires_secrets("db-password")
+def generator():
+    yield secrets.get("db-password")
+
+
+@requires_secrets("db-password")
+async def coroutine():
+    return secrets.get("db-password")
+
+
+def elsewhere(function):
+    return cloudpickle.loads(cloudpickle.dumps(function))
+
+
+assert elsewhere(plain)() == "value"
+assert list(elsewhere(generator)()) == ["value"]
+assert asyncio.run(elsewhere(coroutine)()) == "value"
+assert requests_of(elsewhere(plain)) == (Secret("db-password"),)
+
+
+@flyte.TaskEnvironment(name="report", image="auto").task
+@requires_secrets("db-password")
+async def flyte_2() -> int:
+    return len(secrets.get("db-password"))
+
+
+@flytekit.task
+@requires_secrets("db-password")
+def flyte_1(times: int) -> int:
+    return len(secrets.get("db-password")) * times
+
+
+assert requests_of(flyte_2) == requests_of(flyte_1) == (Secret("db-password"),)
+assert flyte_1(times=2) == 10
+print("done")
+"""
+
+
+def test_functions_stay_what_frameworks_take_them_for(tmp_path: Path, wheels: dict[str, Path]) -> None:
+    """By the frameworks' own packages: pickled by value, and as tasks of Flyte 2 and of Flyte 1."""
+    zipfile.ZipFile(wheels["task"]).extractall(tmp_path)
+    script = tmp_path / "script.py"  # they read the source
+    script.write_text(FRAMEWORKS)
+    done = subprocess.run(
+        [str(programs() / "python"), str(script)],
+        env={**QUIET_CLIENTS, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert "done" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("module", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
