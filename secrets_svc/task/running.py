@@ -29,7 +29,10 @@ class Running:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._before is not None
-        _RUNNING.reset(self._before)
+        try:
+            _RUNNING.reset(self._before)
+        except ValueError:
+            return  # a coroutine that nobody finished is closed outside of its own context
 
 
 def declared(name: str) -> tuple[Secret, ...]:

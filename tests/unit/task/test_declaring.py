@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import inspect
 import threading
@@ -55,6 +56,25 @@ def test_a_coroutine_function_stays_one() -> None:
         return list(await asyncio.gather(fetch(), fetch()))
 
     assert asyncio.run(several()) == ["canary-url", "canary-url"]
+
+
+def test_a_coroutine_that_nobody_finishes_can_be_closed_from_anywhere() -> None:
+    @requires_secrets(URL)
+    async def waits() -> None:
+        await asyncio.Future()
+
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> Any:
+        begun: Any = waits()
+        contextvars.copy_context().run(begun.send, None)
+        return begun
+
+    begun = loop.run_until_complete(begin())
+    loop.close()
+    begun.close()
+    with pytest.raises(SecretsMissing):
+        secrets.get("db-url")
 
 
 def test_a_generator_stays_one_and_declares_only_while_it_runs() -> None:
