@@ -60,13 +60,21 @@ def fetch(secrets: Iterable[Secret], folder: str) -> None:
 
 
 def _deliver() -> Callable[[str, str], Iterable[str]]:
+    """What the whole service has for this, if it is installed with all that it takes."""
     if sys.version_info >= (3, 11):  # which the service needs
         from importlib.metadata import entry_points
 
         for point in entry_points(group=GROUP):
-            found: Callable[[str, str], Iterable[str]] = point.load()
+            try:
+                found: Callable[[str, str], Iterable[str]] = point.load()
+            except ImportError as error:
+                raise _not_installed() from error
             return found
-    raise LocalStateError(
+    raise _not_installed()
+
+
+def _not_installed() -> LocalStateError:
+    return LocalStateError(
         "a state folder takes the whole service to read: install secrets-svc with its extra server (Python "
         f"3.11 or later) beside secrets-svc-task, or start the task by secret run and without {VARIABLE}",
         "unsupported",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -252,6 +253,30 @@ def test_only_metadata_are_asked_for_and_written(own_store: Store) -> None:
         if entry["manager"] == "secrets-svc-writer"
     ]
     assert [set(fields) for fields in changes] == [{"f:metadata"}]
+
+
+def test_the_way_back_is_as_the_page_says(own_store: Store, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "migrating-from-flyte.md").read_text(encoding="utf-8")
+    ref = put_by_flyte(own_store, "there-and-back")
+    before = own_store.object(ref)["metadata"]
+    Command(own_store, tmp_path).items("--apply", "--yes")
+    update(own_store.writer(), ref, b"once here")
+    part = page.partition("## Go back")[2].partition("```sh")[2].partition("```")[0]
+    lines = part.replace("\\\n", " ").strip().splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        kubectl, *arguments = shlex.split(line)
+        assert kubectl == "kubectl"
+        at = arguments.index("-n")
+        assert arguments[at + 1] == "flyte"
+        own_store.cluster.kubectl(*arguments[:at], "-n", own_store.namespace, *arguments[at + 2 :])
+    after = own_store.object(ref)["metadata"]
+    assert (after["labels"], after.get("annotations")) == (before["labels"], before.get("annotations"))
+    assert read_by_flyte(own_store, ref) == b"once here"
+    assert own_store.leases() == []
+    [only] = own_store.cluster.api("GET", own_store.path()).ok()["items"]
+    assert only["metadata"]["name"] == place(ref)
+    assert found(own_store)[place(ref)].standing is Standing.FOREIGN
 
 
 def test_a_namespace_that_is_not_there_is_no_empty_one(store: Store, tmp_path: Path) -> None:
