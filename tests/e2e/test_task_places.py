@@ -171,12 +171,26 @@ def test_a_run_with_a_state_folder_is_audited_as_secret_run_is(server: Server) -
     assert [each["name"] for each in event["secrets"]] == ["db-password", "tls-key", "both"]
 
 
-def test_files_are_gone_when_the_process_has_ended(server: Server) -> None:
-    run = Path(server.environment["XDG_RUNTIME_DIR"])
-    base = run if any(run.iterdir()) else Path("/dev/shm")
-    before = set(base.glob("secret-run-*"))
-    with_a_state_folder(server)
-    assert set(base.glob("secret-run-*")) <= before
+def test_files_are_private_and_gone_when_the_process_has_ended(server: Server) -> None:
+    code = """
+import os, stat
+from secrets_svc.task import Secret, secrets
+path = secrets.path(Secret("tls-key", file="tls/key.pem"))
+modes = [oct(stat.S_IMODE(os.stat(each).st_mode)) for each in (os.environ["SECRET_FILES"], path)]
+print(os.environ["SECRET_FILES"], *modes)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**server.environment, **local(server)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    folder, *modes = done.stdout.split()
+    assert modes == ["0o700", "0o400"]
+    assert "secret-run-" in folder
+    assert not Path(folder).exists()
 
 
 def test_all_that_is_missing_is_told_and_recorded(server: Server) -> None:
