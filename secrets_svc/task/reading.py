@@ -10,7 +10,9 @@ from secrets_svc.task.running import declared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
+
+    from typing_extensions import Self
 
     from secrets_svc.task.requests import Request
 
@@ -18,7 +20,25 @@ _MASK = "***"
 _REQUIRED: Any = object()
 
 
-class MaskedText(str):
+class _Masked:
+    """What values have in common: they aren't shown, and don't leave the process by themselves."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_MASK})"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret isn't pickled: the process that needs it asks for it")
+
+
+class MaskedText(_Masked, str):
     """A text whose ``repr`` doesn't show it: in tracebacks with variables, debuggers, lists, ``%r``.
 
     What is made of it, also by ``str()`` and formatting, is a text like any other.
@@ -26,25 +46,12 @@ class MaskedText(str):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({_MASK})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a secret isn't pickled: the process that needs it asks for it")
-
-
-class MaskedBytes(bytes):
+class MaskedBytes(_Masked, bytes):
     """Bytes whose ``repr`` and ``str`` don't show them."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({_MASK})"
-
-    __str__ = __repr__
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a secret isn't pickled: the process that needs it asks for it")
+    __str__ = _Masked.__repr__
 
 
 class Secrets:

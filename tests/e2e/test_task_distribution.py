@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from documents import ROOT
+from documents import ROOT, blocks
 from flyte_clients import QUIET as QUIET_CLIENTS
 from flyte_clients import programs
 
@@ -109,7 +109,8 @@ import injector, secrets_svc.task
 assert "dist-info" not in injector.__file__ and hasattr(injector, "Injector")
 assert not hasattr(secrets_svc, "__file__") or secrets_svc.__file__ is None
 """
-    done = image.run(code)
+    [example] = blocks((FOLDER / "README.md").read_text(encoding="utf-8"))
+    done = image.run(code + example.text)
     assert done.returncode == 0, done.stderr
     assert not image.imports("cli")
     assert not image.imports("secrets_svc.core")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -128,6 +129,7 @@ def test_values_show_only_when_they_are_used() -> None:
     assert type(str(text)) is str
     assert json.dumps(text) == json.dumps(CANARY)
     assert (isinstance(text, str), isinstance(data, bytes), hash(text)) == (True, True, hash(CANARY))
+    assert copy.deepcopy({"a": text})["a"] is copy.copy(text) is text
     for value in (text, data):
         with pytest.raises(TypeError, match="isn't pickled"):
             pickle.dumps(value)

@@ -8,7 +8,17 @@ import pickle
 
 import pytest
 
-from secrets_svc.task import InvalidRequest, Secret, TaskError, TooLarge, pod_request, requests_in
+from secrets_svc.task import (
+    InvalidRequest,
+    LocalStateError,
+    Secret,
+    SecretsMissing,
+    SecretUnreadable,
+    TaskError,
+    TooLarge,
+    pod_request,
+    requests_in,
+)
 from secrets_svc.task import errors as task_errors
 
 REQUEST = "secrets-svc.internal/request"
@@ -98,6 +108,18 @@ def test_too_many_are_too_large() -> None:
 def test_an_annotation_that_is_no_text_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="must be a text"):
         requests_in(None)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_errors_travel_between_processes() -> None:
+    for error in (
+        InvalidRequest("text"),
+        SecretsMissing("text", ["a"]),
+        LocalStateError("text", "unavailable"),
+        SecretUnreadable("text"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), again.code) == (type(error), "text", error.code)
+        assert vars(again) == vars(error)
 
 
 def test_every_error_has_a_code() -> None:
