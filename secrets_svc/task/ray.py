@@ -25,6 +25,11 @@ def add_to_job(job: dict[str, Any], add: Callable[[Any], None], parts: tuple[str
     _add(objects.go(job, "spec", "rayClusterSpec"), add, parts)
 
 
+def add_to_cron_job(job: dict[str, Any], add: Callable[[Any], None], parts: tuple[str, ...] | None) -> None:
+    """For a RayCronJob, whose template is a RayJob's ``spec``."""
+    _add(objects.go(job, "spec", "jobTemplate", "rayClusterSpec"), add, parts)
+
+
 def add_to_service(
     service: dict[str, Any], add: Callable[[Any], None], parts: tuple[str, ...] | None
 ) -> None:
@@ -32,7 +37,12 @@ def add_to_service(
     _add(objects.go(service, "spec", "rayClusterConfig"), add, parts)
 
 
-KINDS = {"RayCluster": add_to_cluster, "RayJob": add_to_job, "RayService": add_to_service}
+KINDS = {
+    "RayCluster": add_to_cluster,
+    "RayJob": add_to_job,
+    "RayCronJob": add_to_cron_job,
+    "RayService": add_to_service,
+}
 
 
 def _add(spec: dict[str, Any], add: Callable[[Any], None], parts: tuple[str, ...] | None) -> None:

@@ -194,6 +194,7 @@ def cluster() -> dict[str, Any]:
     [
         ("RayCluster", ("spec",)),
         ("RayJob", ("spec", "rayClusterSpec")),
+        ("RayCronJob", ("spec", "jobTemplate", "rayClusterSpec")),
         ("RayService", ("spec", "rayClusterConfig")),
     ],
 )
