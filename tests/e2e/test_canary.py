@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import pty
@@ -271,6 +272,53 @@ def tasks(journey: Journey) -> None:
     cli("run", *WHERE, "--env", "long", "--", "true")
 
 
+#: A Python task with a state folder that tells all it can, as a crash reporter would.
+PYTHON_TASK = """
+import hashlib, traceback
+from secrets_svc.task import Secret, requires_secrets, secrets
+
+@requires_secrets({asked})
+def task():
+    value = secrets.get_bytes("piped")
+    print(hashlib.sha256(value).hexdigest(), value, [value])
+    text = secrets.get("piped")
+    print(repr(text), [text])
+    raise RuntimeError("of the task's own")
+
+try:
+    task()
+except Exception as error:
+    print(*traceback.TracebackException.from_exception(error, capture_locals=True).format())
+"""
+
+
+def python_tasks(journey: Journey) -> None:
+    server = journey.server
+    digest = hashlib.sha256(journey.canary.data).hexdigest().encode()
+    for asked, arrives in (
+        ('Secret("piped", file="v")', True),
+        ('Secret("piped", env="V")', b"\x00" not in journey.canary.data),
+        ('Secret("piped", file="v"), "absent"', False),
+        ('Secret("piped", file="v"), Secret("long", env="LONG")', False),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", PYTHON_TASK.format(asked=asked)],
+            env={
+                **server.environment,
+                "SECRET_DEBUG": "1",
+                "SECRET_LOCAL_STATE": str(server.state),
+                "SECRET_PROJECT": "shop",
+                "SECRET_DOMAIN": "production",
+            },
+            cwd=server.folder,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        said = journey.search.add(f"python task {asked}", done.stdout + done.stderr)
+        assert (digest in said) == arrives, said
+
+
 def admissions(journey: Journey) -> None:
     seen = [
         journey.admit(review(pod([{"name": "piped", "file": "v"}]), dry_run=dry))
@@ -393,6 +441,7 @@ TRAVELS = {
     "login": None,  # takes no value
     "settings": None,  # takes no value
     "backend": None,  # takes no value
+    "import": None,  # asks for metadata alone
 }
 
 
@@ -421,6 +470,7 @@ def test_a_value_is_seen_nowhere(launch: Launch, canary: Canary, tmp_path: Path)
         values_as_arguments(journey)
         commands_that_look(journey)
         tasks(journey)
+        python_tasks(journey)
         admissions(journey)
         prompts(journey)
         maintenance(journey)
