@@ -17,7 +17,7 @@ from injector.review import ObjectMeta
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import InvalidArgument, TooLarge
 from secrets_svc.core.scope import shown, validate_label
-from secrets_svc.core.secret import validate_field, validate_name, validate_version
+from secrets_svc.core.secret import Selector, validate_field, validate_name, validate_version
 
 #: Characters of the annotation; the API server takes 256 KiB for all annotations of an object together.
 MAX_ANNOTATION = 65_536
@@ -29,6 +29,8 @@ MAX_PATH = 512
 MAX_PATH_PART = 255
 
 _FIELDS = {"name", "env", "file", "mode", "optional", "containers", "version", "field", "image_pull"}
+#: What goes with places in containers, and so not with images.
+_OF_CONTAINERS = ("env", "file", "mode", "containers", "field")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _PATH_PART = re.compile(r"[A-Za-z0-9_.,@%+=:~ -]{1,255}")
 _MODE = re.compile(r"0?[0-7]{3}")
@@ -84,7 +86,18 @@ def _parse_text(text: str) -> PodRequests:
         raise InvalidArgument(f"annotation {REQUEST} must be a JSON array of requests")
     if len(entries) > MAX_REQUESTS:
         raise TooLarge(f"annotation {REQUEST} has {len(entries)} requests, over the limit of {MAX_REQUESTS}")
-    return PodRequests([_request(index, entry) for index, entry in enumerate(entries)])
+    requests = [_request(index, entry) for index, entry in enumerate(entries)]
+    _refuse_two_pulls(requests)
+    return PodRequests(requests)
+
+
+def _refuse_two_pulls(requests: list[SecretRequest]) -> None:
+    seen: set[Selector] = set()
+    for request in requests:
+        if request.attach and request.selector in seen:
+            raise InvalidArgument(f"two requests want secret {shown(request.name)} for image_pull")
+        if request.attach:
+            seen.add(request.selector)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -115,7 +128,7 @@ def _checked(entry: dict[str, Any]) -> SecretRequest:
     name = validate_name(entry.get("name"))
     env, file = entry.get("env"), entry.get("file")
     attach = entry.get("image_pull", False)
-    if attach is True and entry.keys() & {"env", "file", "mode", "containers", "field"}:
+    if attach is True and any(entry.get(other) is not None for other in _OF_CONTAINERS):
         raise InvalidArgument("image_pull goes with name, version and optional only: the pod's images get it")
     if not isinstance(attach, bool):
         raise InvalidArgument("image_pull must be true or false")

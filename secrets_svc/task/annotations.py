@@ -6,7 +6,7 @@ import json
 
 from secrets_svc.task import rules
 from secrets_svc.task.errors import InvalidRequest, TooLarge
-from secrets_svc.task.requests import FIELDS, Secret, together
+from secrets_svc.task.requests import FIELDS, Secret, refuse_two_pulls, together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def requests_in(text: str) -> tuple[Secret, ...]:
             f"annotation {rules.REQUEST} has {len(entries)} requests, over the limit of {rules.MAX_REQUESTS}"
         )
     made = [_request(index, entry) for index, entry in enumerate(entries)]
+    refuse_two_pulls(made)
     if len(set(made)) < len(made):  # there it is no agreement, but refused
         twice = next(each for each in made if made.count(each) > 1)
         kind, place = ("env", twice.env) if twice.env is not None else ("file", twice.file)

@@ -124,10 +124,13 @@ def _have(secrets: list[Secret]) -> None:
 
 def _meant(secret: Request) -> tuple[Secret, ...]:
     if isinstance(secret, Secret):
+        if secret.image_pull:
+            raise InvalidRequest(f'secret "{secret.name}" is for pulling images: no process gets it')
         return (secret,)
     if not isinstance(secret, str):
         raise InvalidRequest("a secret is named by its name or by a Secret")
-    return declared(secret) or (Secret(secret),)
+    asked = tuple(each for each in declared(secret) if not each.image_pull)
+    return asked or (Secret(secret),)
 
 
 def _name_of(secret: Request) -> str:

@@ -25,10 +25,11 @@ class Secret:
     :param containers: names of the pod's containers that get it; all of them by default.
     :param version: that version, as ``secret history`` shows it; by default the current one.
     :param field: one field of a value that is a JSON object.
+    :param image_pull: the pod's images are pulled with it; no process gets it.
     :raises InvalidRequest: the injector would refuse it, and why.
     """
 
-    __slots__ = ("containers", "env", "field", "file", "mode", "name", "optional", "version")
+    __slots__ = ("containers", "env", "field", "file", "image_pull", "mode", "name", "optional", "version")
 
     name: str
     env: str | None
@@ -38,6 +39,7 @@ class Secret:
     containers: tuple[str, ...] | None
     version: str | None
     field: str | None
+    image_pull: bool
 
     def __init__(
         self,
@@ -50,9 +52,11 @@ class Secret:
         containers: Sequence[str] | None = None,
         version: str | None = None,
         field: str | None = None,
+        image_pull: bool = False,
     ) -> None:
         found: dict[str, object] = {"name": rules.valid_name(name)}
-        if env is None and file is None:
+        found["image_pull"] = rules.valid_image_pull(image_pull, env, file, mode, containers, field)
+        if env is None and file is None and not image_pull:
             env = rules.default_env(name)
         found["env"] = None if env is None else rules.valid_env(env)
         found["file"] = None if file is None else rules.valid_path(file)
@@ -67,8 +71,9 @@ class Secret:
     def entry(self) -> dict[str, Any]:
         """As it stands in the annotation."""
         found = {key: getattr(self, key) for key in _ORDER}
-        if not found["optional"]:
-            del found["optional"]
+        for flag in ("optional", "image_pull"):
+            if not found[flag]:
+                del found[flag]
         if found["containers"] is not None:
             found["containers"] = list(found["containers"])
         return {key: value for key, value in found.items() if value is not None}
@@ -102,7 +107,7 @@ class Secret:
 
 
 #: In the annotation, and in texts.
-_ORDER = ("name", "env", "file", "mode", "optional", "containers", "version", "field")
+_ORDER = ("name", "env", "file", "mode", "optional", "containers", "version", "field", "image_pull")
 FIELDS = frozenset(_ORDER)
 
 
@@ -122,12 +127,23 @@ def together(requests: Iterable[Request]) -> tuple[Secret, ...]:
         raise TooLarge(
             f"annotation {rules.REQUEST} has {len(made)} requests, over the limit of {rules.MAX_REQUESTS}"
         )
+    refuse_two_pulls(made)
     named = dict.fromkeys(name for each in made for name in each.containers or ())
     for container in (None, *named):
         share = [each for each in made if each.containers is None or container in each.containers]
         _refuse_twice("env", [each.env for each in share if each.env is not None])
         _check_paths([each.file for each in share if each.file is not None])
     return made
+
+
+def refuse_two_pulls(requests: Iterable[Secret]) -> None:
+    """Images are pulled with a secret once."""
+    seen = set()
+    for each in requests:
+        if each.image_pull:
+            if each.selector in seen:
+                raise InvalidRequest(f"two requests want secret {rules.shown(each.name)} for image_pull")
+            seen.add(each.selector)
 
 
 def _secret(request: object) -> Secret:

@@ -111,6 +111,15 @@ def valid_optional(flag: object) -> bool:
     return flag
 
 
+def valid_image_pull(flag: object, *others: object) -> bool:
+    """``flag`` if it is one, and nothing of ``others``, which are a container's, is asked for beside it."""
+    if flag is True and any(other is not None for other in others):
+        raise InvalidRequest("image_pull goes with name, version and optional only: the pod's images get it")
+    if not isinstance(flag, bool):
+        raise InvalidRequest("image_pull must be true or false")
+    return flag
+
+
 def valid_containers(names: object) -> tuple[str, ...] | None:
     """``names`` if they can be containers'."""
     if names is None:

@@ -147,3 +147,16 @@ def test_no_error_holds_a_value(files: Path) -> None:
     while error is not None:  # also not what a reporter would find behind it
         assert "canary" not in repr(vars(error)) + repr(error.args)
         error = error.__cause__ or error.__context__
+
+
+def test_what_images_are_pulled_with_is_no_processes() -> None:
+    with pytest.raises(InvalidRequest, match="no process gets it"):
+        secrets.get(Secret("registry", image_pull=True))
+
+    @requires_secrets(Secret("registry", image_pull=True), "db-password")
+    def task() -> str:
+        with pytest.raises(SecretsMissing):  # where the name alone would be there is nothing either
+            secrets.get("registry")
+        return secrets.get("db-password")
+
+    assert task() == CANARY  # nor is its absence here the task's business

@@ -59,6 +59,7 @@ def entries() -> st.SearchStrategy[dict[str, Any]]:
         "containers": mostly(st.lists(LABELS, max_size=3)),
         "version": mostly(VERSIONS),
         "field": mostly(FIELDS),
+        "image_pull": mostly(st.booleans()),
         "unknown": ODD,
     }
     few = st.dictionaries(st.sampled_from(sorted(optional)), st.none(), max_size=3).flatmap(
@@ -98,6 +99,7 @@ def plain(parsed: PodRequests | None) -> list[dict[str, Any]]:
             "containers": item.containers,
             "version": item.version,
             "field": item.field,
+            "image_pull": item.attach,
         }
         for item in (parsed.items if parsed else ())
     ]
@@ -122,6 +124,9 @@ def of_task(text: str) -> tuple[dict[str, Any], ...] | str:
 @example(json.dumps([{"name": "a", "file": "a"}, {"name": "b", "file": "a/b", "containers": ["main"]}]))
 @example(json.dumps([{"name": f"n{number}"} for number in range(257)]))
 @example(" " * 65_537)
+@example(json.dumps([{"name": "a", "image_pull": True}, {"name": "a", "image_pull": True, "optional": True}]))
+@example(json.dumps([{"name": "a", "image_pull": True, "env": None}, {"name": "a", "env": "A"}]))
+@example(json.dumps([{"name": "a", "image_pull": True, "field": "x"}]))
 def test_an_annotation_is_read_alike_or_refused_alike(text: str) -> None:
     assert of_task(text) == of_injector(text)
 
