@@ -10,6 +10,8 @@ from secrets_svc.data.limits import MAX_FILE, env_string_excess
 
 def misfit(request: SecretRequest, staged: Staged) -> SecretsError | None:
     """Why not, or ``None``: ``InvalidArgument`` for what can't be that, ``TooLarge`` for sizes."""
+    if staged.facts.objection is not None:
+        return InvalidArgument(f"its value {staged.facts.objection}")
     if request.attach and not staged.is_pull_secret:
         return InvalidArgument(
             f"it is of type {staged.resolved.type}, and images are pulled with secrets of type image-pull"

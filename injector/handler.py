@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -20,7 +19,7 @@ from injector.layout import Layout, lay_out, refuse_unasked
 from injector.outcomes import ALL_FRESH, Outcome, StagedNames, outcome_of
 from injector.patch import build_patch
 from injector.refusals import STATUS_BY_CODE, Refused, absence_of, refuse_pod, refuse_secrets
-from injector.requests import PodRequests, SecretRequest
+from injector.requests import Claim, PodRequests, SecretRequest
 from injector.review import (
     AdmissionRequest,
     Pod,
@@ -65,11 +64,13 @@ class Arrival:
     """A pod that gets something, or would if its scope were proven.
 
     :param dialect: the one that it asks in; ``None``: it asks for nothing, and gets what all get.
+    :param claims: the scope that it says it is in, or those that it may mean.
     """
 
     request: AdmissionRequest
     pod: Pod
     dialect: Dialect | None
+    claims: tuple[Claim, ...]
 
 
 @dataclass(slots=True)
@@ -92,8 +93,7 @@ class Decision:
     event: AuditEvent
 
 
-class _LetInAsItIs(Exception):
-    """A pod that asks for nothing, whose scope nothing proves: what is for all of a scope isn't for it."""
+_NO_CLAIM = "its labels can be no scope"
 
 
 #: An AdmissionReview; now or later; or why there is nobody to answer.
@@ -154,13 +154,11 @@ class AdmissionHandler:
             return error
         if api_version != _V1:
             return _refuse_version(api_version[:64], request)
+        arrival = None
         try:
-            pod = pod_of(request)
-            arrival = Arrival(request, pod, asking_dialect(self._dialects, pod.metadata))
-            if arrival.dialect is None:
-                refuse_unasked(pod)
-                if not self._for_all:
-                    return _allow(request)
+            arrival = self._arrived(request, pod_of(request))
+            if arrival is None:
+                return _allow(request)
             scope = self._prove(arrival)
             if scope is None:
                 return self._answer_later(arrival, None)
@@ -168,30 +166,30 @@ class AdmissionHandler:
             if admission is None:
                 return _allow(request)
             return self._decide_now(admission, moment) or self._answer_later(arrival, admission)
-        except _LetInAsItIs:
-            return _allow(request)
         except Exception as error:
-            return _refuse(request, error)
+            return _unproven(arrival, error) or _refuse(request, error)
+
+    def _arrived(self, request: AdmissionRequest, pod: Pod) -> Arrival | None:
+        """What the pod is about; ``None`` where that is nothing."""
+        dialect = asking_dialect(self._dialects, pod.metadata)
+        if dialect is not None:
+            return Arrival(request, pod, dialect, (dialect.claim(pod.metadata),))
+        refuse_unasked(pod)
+        if not self._for_all:
+            return None
+        return Arrival(request, pod, None, tuple(possible_claims(self._dialects, pod.metadata)))
 
     def _prove(self, arrival: Arrival) -> Scope | None:
         """The proven scope; ``None`` where a live look has the last word."""
-        circumstances = _circumstances(arrival)
-        if arrival.dialect is not None:
+        refusal = PermissionDenied(_NO_CLAIM)
+        for claim in arrival.claims:
             try:
-                return prove_scope(self._proofs, arrival.dialect.claim(arrival.pod.metadata), **circumstances)
+                return prove_scope(self._proofs, claim, **_circumstances(arrival))
             except Unconfirmed:
                 return None
-        confirmable = False
-        for claim in possible_claims(self._dialects, arrival.pod.metadata):
-            try:
-                return prove_scope(self._proofs, claim, **circumstances)
-            except Unconfirmed:
-                confirmable = True
-            except PermissionDenied:
-                continue
-        if confirmable:
-            return None
-        raise _LetInAsItIs
+            except PermissionDenied as error:
+                refusal = error
+        raise refusal
 
     def _decide_now(self, admission: Admission, moment: Moment) -> Decision | None:
         """The decision, if nothing has to be waited for."""
@@ -222,24 +220,21 @@ class AdmissionHandler:
                 decision = _allow(arrival.request)
             else:
                 decision = self._let_in(admission, *await self._find(admission, due))
-        except _LetInAsItIs:
-            decision = _allow(arrival.request)
         except Exception as error:
-            decision = _refuse(arrival.request, error)
+            decision = _unproven(arrival, error) or _refuse(arrival.request, error)
         self._record([decision])
         return decision.answer
 
     async def _confirm(self, arrival: Arrival, due: float) -> Scope:
         try:
             async with asyncio.timeout_at(due):
-                circumstances = _circumstances(arrival)
-                if arrival.dialect is not None:
-                    claim = arrival.dialect.claim(arrival.pod.metadata)
-                    return await confirm_scope(self._proofs, claim, **circumstances)
-                for claim in possible_claims(self._dialects, arrival.pod.metadata):
-                    with suppress(PermissionDenied):
-                        return await confirm_scope(self._proofs, claim, **circumstances)
-                raise _LetInAsItIs
+                refusal = PermissionDenied(_NO_CLAIM)
+                for claim in arrival.claims:
+                    try:
+                        return await confirm_scope(self._proofs, claim, **_circumstances(arrival))
+                    except PermissionDenied as error:
+                        refusal = error
+                raise refusal
         except TimeoutError:
             raise DeadlineExceeded(
                 f"no answer within {self._deadline:g} s about what the namespace stands for"
@@ -355,8 +350,20 @@ def _circumstances(arrival: Arrival) -> _Circumstances:
     }
 
 
-def _allow(request: AdmissionRequest) -> Decision:
-    return Decision(request.uid, encode_allowed(request.uid), _event(request, "ok", ()))
+def _allow(request: AdmissionRequest, *warnings: str) -> Decision:
+    return Decision(request.uid, encode_allowed(request.uid, warnings), _event(request, "ok", ()))
+
+
+def _unproven(arrival: Arrival | None, error: Exception) -> Decision | None:
+    """A pod that asks for nothing and whose scope nothing proves is let in, without what is for all of one.
+
+    One that says it is in a scope hears why not.
+    """
+    if arrival is None or arrival.dialect is not None or not isinstance(error, PermissionDenied):
+        return None
+    if any(claim != Claim() for claim in arrival.claims):
+        return _allow(arrival.request, f"it gets no image-pull secrets of its scope: {error.message}")
+    return _allow(arrival.request)
 
 
 def _refuse_version(api_version: str, request: AdmissionRequest) -> Decision:

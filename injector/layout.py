@@ -104,10 +104,13 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
     untouched = STATUS not in (annotations or ())
     for path, container in containers_of(spec):
         wanted = requests.wanted(container.name)
-        places += len(wanted.env) + len(wanted.files)
+        places += len(wanted.env_names) + len(wanted.files)
         if places > MAX_PLACES:
-            raise TooLarge(f"the pod's containers get secrets in more than {MAX_PLACES} places all together")
+            raise _too_many_places()
         ours, others = _own_entries(container, wanted)
+        places += len(ours)
+        if places > MAX_PLACES:
+            raise _too_many_places()
         volume = None
         if wanted.files:
             volume = volumes.setdefault(wanted.files, len(volumes))
@@ -122,6 +125,10 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
     untouched = _check_references(spec, pod_volumes, may_pull=requests.may_attach) and untouched
     kept = tuple(shape) if untouched else None
     return Layout(requests.items, shares, tuple(volumes), pod_volumes, pull_secrets, default_mode, kept)
+
+
+def _too_many_places() -> TooLarge:
+    return TooLarge(f"the pod's containers get secrets in more than {MAX_PLACES} places all together")
 
 
 def refuse_unasked(pod: Pod) -> None:

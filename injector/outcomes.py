@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -47,6 +47,7 @@ def outcome_of(
     found = dict(zip(requests.selectors, staged, strict=True))
     warnings: list[str] = []
     unfit: tuple[SecretRequest, SecretsError] | None = None
+    left_out: set[SecretRequest] = set()
     for selector, what in found.items():
         asking = requests.by_selector[selector]
         if what is None:
@@ -55,16 +56,23 @@ def outcome_of(
         if selector in as_of:
             at = rfc3339(as_of[selector])
             warnings.append(f"{named_with_places(asking)} is as of {at}: it can't be looked up")
-        unfit = unfit or _first_misfit(asking, what)
+        for request, error in _misfits(asking, what):
+            if request.attach and request.optional:
+                left_out.add(request)
+                warnings.append(f"optional {named_with_places([request])} is left out: {error.message}")
+            elif unfit is None:
+                unfit = (request, error)
     audit = tuple(_audited(selector, what, store_of) for selector, what in found.items())
-    given = [found[request.selector] for request in requests.items]
-    plan = PatchPlan(requests, given, status_text(requests, staged, store_of, as_of))
+    given = [None if each in left_out else found[each.selector] for each in requests.items]
+    plan = PatchPlan(requests, given, status_text(requests, given, staged, store_of, as_of))
     return Outcome(plan, audit, tuple(warnings), unfit)
 
 
-def _first_misfit(asking: Iterable[SecretRequest], what: Staged) -> tuple[SecretRequest, SecretsError] | None:
-    misfits = ((request, misfit(request, what)) for request in asking)
-    return next(((request, error) for request, error in misfits if error is not None), None)
+def _misfits(asking: Iterable[SecretRequest], what: Staged) -> Iterator[tuple[SecretRequest, SecretsError]]:
+    for request in asking:
+        error = misfit(request, what)
+        if error is not None:
+            yield request, error
 
 
 def _audited(selector: Selector, what: Staged | None, store_of: Callable[[Scope], str]) -> AuditSecret:
@@ -77,11 +85,20 @@ def _audited(selector: Selector, what: Staged | None, store_of: Callable[[Scope]
 
 def status_text(
     requests: PodRequests,
+    given: Sequence[Staged | None],
     staged: StagedNames,
     store_of: Callable[[Scope], str],
     as_of: Mapping[Selector, float],
 ) -> str:
-    """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
+    """The status annotation: names, scope hit, version, where it went. The same input gives the same text.
+
+    :param given: what each of the requests gets.
+    """
+    pulled = {
+        request.selector
+        for request, what in zip(requests.items, given, strict=True)
+        if what is not None and is_attached(request, what)
+    }
     entries: list[dict[str, object]] = []
     for selector, what in zip(requests.selectors, staged, strict=True):
         asking = requests.by_selector[selector]
@@ -95,7 +112,7 @@ def status_text(
             entry["as_of"] = rfc3339(as_of[selector])
         entry |= _places("env", [request.env for request in asking])
         entry |= _places("file", [request.file for request in asking])
-        if what is not None and any(is_attached(request, what) for request in asking):
+        if selector in pulled:
             entry["image_pull"] = True
         entries.append(entry)
     return msgspec.json.encode(entries).decode()

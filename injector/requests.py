@@ -51,8 +51,13 @@ class SecretRequest:
 
 def named_with_places(requests: Sequence[SecretRequest]) -> str:
     """``secret "db-password" (env DB_PASSWORD)``: requests for one secret, for messages."""
-    places = ", ".join(filter(None, (request.places for request in requests)))
-    return f'secret "{requests[0].name}" ({places})'
+    places = [request.places for request in requests if request.places]
+    more = [f"and {len(places) - _MAX_NAMED} more places"] if len(places) > _MAX_NAMED else []
+    return f'secret "{requests[0].name}" ({", ".join([*places[:_MAX_NAMED], *more])})'
+
+
+#: Places of one secret that a message names.
+_MAX_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)

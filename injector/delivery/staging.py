@@ -11,7 +11,7 @@ from injector.keys import DATA_KEY, PULL_DATA_KEY, RESERVED
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.secret import SecretType
-from secrets_svc.data.limits import env_objection
+from secrets_svc.data.limits import docker_config_objection, env_objection
 
 #: Reads exactly the version that was resolved. Raises ``Changed``, ``NotFound``, or what the store raises.
 Read = Callable[[Resolved], Awaitable[SecretVersion]]
@@ -22,15 +22,19 @@ class ValueFacts:
     """What decisions need to know of a value, so that it need not be kept.
 
     :param size: bytes. :param env_objection: why it can't be a variable, if so.
+    :param objection: why it isn't what its type says, if so.
     """
 
     size: int
     env_objection: str | None
+    objection: str | None = None
 
     @classmethod
-    def of(cls, version: SecretVersion) -> ValueFacts:
-        """Of the value in ``version``."""
-        return cls(len(version.value), env_objection(version.value))
+    def of(cls, version: SecretVersion, resolved: Resolved) -> ValueFacts:
+        """Of the value in ``version``, which was read for ``resolved``."""
+        value = version.value
+        objection = docker_config_objection(value) if is_pull_secret(resolved) else None
+        return cls(len(value), env_objection(value), objection)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,5 +85,5 @@ class Staging(Protocol):
 async def rehearse(resolved: Resolved, read: Read) -> Staged:
     """For a dry run: reads, discards, writes nothing; the name is a placeholder that no Secret has."""
     digest = hashlib.sha256(storage_name(resolved.ref).encode()).hexdigest()[:16]
-    facts = ValueFacts.of(await read(resolved))
+    facts = ValueFacts.of(await read(resolved), resolved)
     return Staged(f"{RESERVED}dry-run-{digest}", resolved, facts)

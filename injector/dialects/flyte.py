@@ -9,7 +9,7 @@ in the pod: also where Flyte puts one, there is a reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -32,8 +32,8 @@ from secrets_svc.core.scope import shown, validate_label
 from secrets_svc.core.secret import Selector, validate_name
 
 #: Characters of all such annotations of a pod, and how many there may be.
-MAX_ANNOTATIONS = 65_536
-MAX_REQUESTS = 256
+MAX_ANNOTATIONS = 32_768
+MAX_REQUESTS = 100
 
 #: Where flytekit learns what its readers look by; they are told in the pod.
 ENV_PREFIX = "FLYTE_SECRETS_ENV_PREFIX"
@@ -122,8 +122,7 @@ class FlyteDialect:
             if wish.secret.mount is Mount.FILE:
                 places.add(wish, "file", *_file_paths(wish.secret))
             else:
-                own, *shared = self._env_names(wish.secret)
-                places.add(wish, "env", [own, *filter(None, [wish.secret.env_var])], shared)
+                places.add(wish, "env", *self._env_names(wish.secret))
         given = places.given()
         return PodRequests(
             _requests(given),
@@ -148,10 +147,10 @@ class FlyteDialect:
                 raise InvalidArgument(f"env {shown(name)} is asked for twice, and at least once for a file")
         return told
 
-    def _env_names(self, secret: FlyteSecret) -> list[str]:
-        """The request's own name, then the ones that it would share with others."""
-        parts = _ladder(secret.group, secret.group_version, secret.key)
-        return [self._env_prefix + "_".join(names).upper() for names in parts]
+    def _env_names(self, secret: FlyteSecret) -> tuple[list[str], list[str], list[str]]:
+        """Own and shared names. What the request says is its own; what its parts make comes after that."""
+        full, *shared = [self._env_prefix + "_".join(step).upper() for step in _ladder(*_parts(secret))]
+        return ([secret.env_var], [full], shared) if secret.env_var else ([full], [], shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +171,9 @@ class _Places:
     def __init__(self) -> None:
         self._claims: dict[tuple[str, str], tuple[int, set[Selector]]] = {}
 
-    def add(self, wish: _Wish, kind: str, own: Sequence[str], shared: Sequence[str]) -> None:
-        """``wish`` claims its ``own`` places, and those that it would share with others."""
-        ranked = [*((0, place) for place in own), *((1, place) for place in shared)]
-        for rank, place in ranked:
+    def add(self, wish: _Wish, kind: str, *ranks: Sequence[str]) -> None:
+        """``wish`` claims places: its own first, then ranks of those that it would share with others."""
+        for rank, place in [(rank, place) for rank, places in enumerate(ranks) for place in places]:
             best, claimants = self._claims.get((kind, place), (rank, set[Selector]()))
             if rank < best:
                 best, claimants = rank, set()
@@ -189,15 +187,33 @@ class _Places:
         :raises InvalidArgument: two secrets have one place as their own.
         """
         given: _Given = {}
-        folders = {folder for kind, place in self._claims if kind == "file" for folder in _folders_of(place)}
         for (kind, place), (rank, claimants) in self._claims.items():
-            if len(claimants) > 1 and rank == 0:
+            if len(claimants) == 1:
+                given[kind, place] = next(iter(claimants))
+            elif rank == 0:
                 names = " and ".join(shown(each.name) for each in sorted(claimants)[:2])
                 raise InvalidArgument(f"secrets {names} are both asked for as {kind} {shown(place)}")
-            is_free = rank == 0 or kind == "env" or place not in folders
-            if len(claimants) == 1 and is_free:
-                given[kind, place] = next(iter(claimants))
-        return given
+        return self._without_folders(given)
+
+    def _without_folders(self, given: _Given) -> _Given:
+        """No file is another one's folder: the one that is shared gives way, else the one in the folder.
+
+        That one has a shorter path as well, if nobody else claims it; if it hasn't, the pod can't have both.
+        """
+        files = {place: selector for (kind, place), selector in given.items() if kind == "file"}
+        dropped: set[str] = set()
+        for place in files:
+            for folder in _folders_of(place):
+                if folder in files and self._claims["file", folder][0] > 0:
+                    dropped.add(folder)
+                elif folder in files and _is_elsewhere(place, files):
+                    dropped.add(place)
+        return {key: selector for key, selector in given.items() if key[0] == "env" or key[1] not in dropped}
+
+
+def _is_elsewhere(place: str, files: Mapping[str, Selector]) -> bool:
+    """Whether that file lies outside of folders too."""
+    return any("/" not in other and files[other] == files[place] for other in files if other != place)
 
 
 def _folders_of(path: str) -> list[str]:

@@ -29,6 +29,8 @@ _ESCAPE = re.compile(
     rb"|\\(.)"
 )
 _SINGLE = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+#: Strings in a row that are one; the SDKs write one.
+_MAX_PIECES = 16
 _ENUM = re.compile(rb"(?:[A-Za-z_][A-Za-z0-9_]*|0[xX][0-9A-Fa-f]+|0|[1-9][0-9]*)(?![A-Za-z0-9_.])")
 
 
@@ -107,6 +109,8 @@ def _string(data: bytes, at: int) -> tuple[str, int]:
     parts: list[bytes] = []
     end = at
     while match := _STRING.match(data, at):
+        if len(parts) == _MAX_PIECES:
+            raise _bad(f"a string has more than {_MAX_PIECES} pieces")
         parts.append(_ESCAPE.sub(_unescaped, match[1] if match[1] is not None else match[2]))
         end = match.end()
         at = _skip(data, end)

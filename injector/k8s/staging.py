@@ -18,7 +18,6 @@ from injector.trust import NamespaceFacts, Namespaces
 from secrets_svc.core.errors import SecretsError, Unavailable
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
-from secrets_svc.data.limits import check_docker_config
 from secrets_svc.kube.api import APPLY_PATCH, METADATA, Object, path_of
 from secrets_svc.kube.errors import ApiError
 from secrets_svc.kube.informer import Metadata
@@ -139,8 +138,9 @@ class ClusterStaging:
     async def _try_to_stage(self, namespace: NamespaceFacts, resolved: Resolved, read: Read) -> Staged:
         asked_at = self._clock()
         version = await read(resolved)
-        if is_pull_secret(resolved):
-            check_docker_config(resolved.ref, version.value)  # it may have been written past us
+        facts = ValueFacts.of(version, resolved)
+        if facts.objection is not None:  # written past us: the API server wouldn't take it
+            return Staged("", resolved, facts)
         lease = await self._apply_lease(namespace, resolved)
         known = self._entries.get((namespace.uid, resolved))
         name = secret_name(self._key_bytes, lease_uid=lease.uid)
@@ -160,7 +160,7 @@ class ClusterStaging:
         if known is not None and known.staged.name == name:
             staged = known.staged
         else:
-            staged = Staged(name, resolved, ValueFacts.of(version))
+            staged = Staged(name, resolved, facts)
         self._remember((namespace.uid, resolved), _Entry(staged, lease.uid, asked_at))
         return staged
 

@@ -282,9 +282,15 @@ class FlytePodsSettings(Group):
         '"flyte-binary", else RELEASE-flyte-binary.',
     )
     task_namespaces: tuple[Label, ...] = Field(
-        ("flyte",),
-        min_length=1,
-        description="For flyte2: where it makes task pods (actions.kubernetes.namespace of its chart).",
+        (),
+        description="For flyte2: where it makes task pods (actions.kubernetes.namespace of its chart). Give "
+        "them a namespace of their own.",
+    )
+    shared_namespace: bool = Field(
+        False,
+        description="For flyte2: task pods may be in the namespace of the engine's own account, as its chart "
+        "has it. Then whoever has pods made there past the engine, by an app for one, may run them under "
+        "that account and claim any project.",
     )
     domains: tuple[Label, ...] = Field(
         ("development", "staging", "production"),
@@ -302,6 +308,19 @@ class FlytePodsSettings(Group):
         description="What a request's group means. ignored: group db, key password is the secret password, "
         "as Flyte 2 and Union look it up. named: it is the secret db_password.",
     )
+
+    @model_validator(mode="after")
+    def _keeps_tasks_from_the_engine(self) -> Self:
+        if self.preset != "flyte2":
+            return self
+        if not self.task_namespaces:
+            raise ValueError("must name task_namespaces with preset flyte2")
+        if self.namespace in self.task_namespaces and not self.shared_namespace:
+            raise ValueError(
+                "has tasks in the engine's own namespace, where they could take its account: give them "
+                "another one, or set shared_namespace if you know who has pods made there"
+            )
+        return self
 
 
 class InjectorSettings(Group):

@@ -166,6 +166,18 @@ def test_guard_1_holds_for_flyte_2(installation: Installation, flyte: Server) ->
     assert "guard 1" in installation.refused(ENGINE, body, **who)
 
 
+@pytest.mark.parametrize("operator", ["default:kuberay-operator", "kube-system:job-controller"])
+def test_nor_does_an_operator_lend_its_account(
+    installation: Installation, flyte: Server, operator: str
+) -> None:
+    """It makes pods of what users wrote, the account too."""
+    body = pod(f"p-{uuid.uuid4().hex[:8]}", None, serviceAccountName="fly-flyte-binary")
+    who = {"as_user": f"system:serviceaccount:{operator}", "as_groups": ["system:masters"]}
+    assert "guard 1" in installation.refused(ENGINE, body, **who)
+    own = {**who, "as_user": "system:serviceaccount:kube-system:replicaset-controller"}
+    installation.admitted(ENGINE, body, **own)
+
+
 class TestGuards:
     """They know that Flyte's pods ask."""
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from admissions import NAMESPACE, STATUS, Kit, apply, patch_of, pod
+from admissions import NAMESPACE, STATUS, Kit, apply, patch_of, pod, review
 from flyte_pods import encode, flyte_pod
 
 from injector.dialects import ours
@@ -188,7 +188,7 @@ class TestOnePlace:
         wanted = [env("password", env_var="X"), env("password", env_var="X"), env("password")]
         mutated = kit.mutate(flyte_pod(*wanted))
         names = [entry["name"] for entry in mutated["spec"]["containers"][0]["env"]]
-        assert names == ["_UNION_PASSWORD", "X", PREFIX]
+        assert names == ["X", "_UNION_PASSWORD", PREFIX]
 
     @pytest.mark.parametrize(
         "wanted",
@@ -199,6 +199,10 @@ class TestOnePlace:
             [env("tls-cert"), env("Tls-Cert")],
             [file("tls-cert"), file("Tls-Cert")],
             [env("password", env_var="_UNION_TOKEN"), env("token")],
+            [
+                file("password", env_var=PREFIX.replace("ENV_PREFIX", "X")),
+                env("token", env_var="FLYTE_SECRETS_X"),
+            ],
         ],
     )
     def test_for_two_are_refused(self, kit: Kit, wanted: list[FlyteSecret]) -> None:
@@ -206,8 +210,25 @@ class TestOnePlace:
         assert (code, kit.reader.calls) == (400, 0)
         assert "asked for" in message
 
-    def test_a_file_that_is_another_ones_folder_is_refused(self, kit: Kit) -> None:
-        code, message = kit.refusal(flyte_pod(file("db"), file("token", group="db")))
+    def test_names_that_nobody_wrote_are_given_to_neither(self, kit: Kit) -> None:
+        wanted = [env("tls-cert", env_var="A"), env("Tls-Cert", env_var="B")]
+        variables, _ = given(kit, kit.mutate(flyte_pod(*wanted)))
+        assert variables == {"A": "value of tls-cert", "B": "value of Tls-Cert", PREFIX: "_UNION_"}
+        kit.reader.put("db_token", b"d")
+        wanted = [env("db_token", env_var="A"), env("token", group="db", env_var="B")]
+        variables, _ = given(kit, kit.mutate(flyte_pod(*wanted)))
+        assert "_UNION_DB_TOKEN" not in variables
+        assert variables["_UNION_TOKEN"] == variables["B"] == "value of token"
+
+    def test_a_file_that_would_be_in_anothers_place_lies_where_flyte_2_looks(self, kit: Kit) -> None:
+        kit.reader.put("db", b"d")
+        _, files = given(kit, kit.mutate(flyte_pod(file("db"), file("token", group="db"))))
+        assert files == {"db": "d", "token": "value of token"}
+
+    def test_a_file_that_is_another_ones_folder_and_lies_nowhere_else_is_refused(self) -> None:
+        kit = kit_of(groups=Groups.NAMED)
+        wanted = [file("db"), file("token", group="db"), file("token", group="web"), file("token", group="x")]
+        code, message = kit.refusal(flyte_pod(*wanted))
         assert code == 400
         assert "can't be the folder of" in message
 
@@ -232,8 +253,8 @@ def test_what_the_pod_sets_itself_gives_way(kit: Kit) -> None:
     mutated = kit.mutate(wanted)
     entries = mutated["spec"]["containers"][0]["env"]
     assert [entry["name"] for entry in entries] == [
-        "_UNION_DB_PASSWORD",
         "DB_PASSWORD",
+        "_UNION_DB_PASSWORD",
         "_UNION_PASSWORD",
         PREFIX,
         "A",
@@ -359,9 +380,9 @@ def test_what_a_hostile_annotation_says_is_refused_before_any_store_is_asked(
     [
         {"flyte.secrets/s0": "a" * (256 * 1024 + 1)},
         {f"flyte.secrets/s{index}": encode(env("password")) for index in range(10_000)},
-        {f"flyte.secrets/s{index}": encode(env(f"k{index}")) for index in range(257)},
+        {f"flyte.secrets/s{index}": encode(env(f"k{index}")) for index in range(101)},
     ],
-    ids=["256 KiB", "10,000 annotations", "257 annotations"],
+    ids=["256 KiB", "10,000 annotations", "101 annotations"],
 )
 def test_too_much_is_refused(kit: Kit, annotations: dict[str, str]) -> None:
     asking = flyte_pod(env("password"))
@@ -384,7 +405,47 @@ def test_a_mount_of_the_pods_own_where_files_belong_is_refused(kit: Kit) -> None
 def test_a_missing_secret_is_named_once_with_all_its_places(kit: Kit) -> None:
     code, message = kit.refusal(flyte_pod(env("absent", group="db", env_var="X")))
     assert code == 400
-    assert message.startswith('secret "absent" (env _UNION_DB_ABSENT, env X, env _UNION_ABSENT): not_found; ')
+    assert message.startswith('secret "absent" (env X, env _UNION_DB_ABSENT, env _UNION_ABSENT): not_found; ')
+
+
+def test_a_refusal_is_bounded(kit: Kit) -> None:
+    code, message = kit.refusal(flyte_pod(*(env("absent", env_var=f"E{index}") for index in range(90))))
+    assert code == 400
+    assert "and 81 more places" in message
+    assert len(message) < 600
+
+
+def test_what_is_overridden_is_bounded(kit: Kit) -> None:
+    own = [{"name": "_UNION_TOKEN", "value": ""}] * 5000
+    code, message = kit.refusal(
+        flyte_pod(env("token"), containers=[{"name": "main", "image": "i", "env": own}])
+    )
+    assert (code, kit.reader.calls) == (400, 0)
+    assert message.startswith("too_large: ")
+
+
+def test_an_escaped_name_is_overridden_too(kit: Kit) -> None:
+    own = [{"name": "_UNION_TOKEN", "value": "mine"}, {"name": "A", "value": "a"}]
+    asking = flyte_pod(env("token"), containers=[{"name": "main", "image": "i", "env": own}])
+    for written in (r"\u005fUNION_TOKEN", r"_UNION\u005fTOKEN"):
+        body = review(asking).replace(b"_UNION_TOKEN", written.encode())
+        assert b"\\u005f" in body
+        names = [entry["name"] for entry in apply(asking, kit.send(body))["spec"]["containers"][0]["env"]]
+        assert names == ["_UNION_TOKEN", PREFIX, "A"]
+
+
+def test_many_names_are_searched_for_by_what_they_begin_with(kit: Kit) -> None:
+    """More than are searched for one by one."""
+    names = [f"k{index}" for index in range(40)]
+    for name in names:
+        kit.reader.put(name, b"v")
+    own = [{"name": "_UNION_K39", "value": "mine"}, {"name": "E7", "value": "mine"}]
+    container = {"name": "main", "image": "i", "env": own}
+    wanted = [env(name, env_var=f"E{index}") for index, name in enumerate(names)]
+    mutated = kit.mutate(flyte_pod(*wanted, containers=[container]))
+    entries = mutated["spec"]["containers"][0]["env"]
+    assert len(entries) == len({entry["name"] for entry in entries}) == 81
+    assert "patch" not in kit.admit(mutated)
 
 
 def test_a_store_that_fails_is_no_absence(kit: Kit) -> None:

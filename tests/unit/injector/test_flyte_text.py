@@ -86,6 +86,7 @@ REFUSED = [
     b"mount_requirement: 1.0",
     b'mount_requirement:FILEkey:"a"',
     b"mount_requirement:02",
+    b"key:" + b'"a"' * 17,
     # Go takes these: for other characters, for no mount that it knows, or where no SDK writes them.
     b'key:"\\377"',
     b'key:"\xff"',

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from injector.compose import _dialects, _flyte_proofs, _pulls
 from injector.dialects import ours
@@ -53,6 +54,20 @@ def test_flyte_2_is_believed_by_its_account_in_its_namespace() -> None:
             proof.prove(CLAIM, namespace=namespace, username=username, labels=labels)
 
 
+@pytest.mark.parametrize(
+    ("flyte", "wrong"),
+    [
+        ({"preset": "flyte2"}, "must name task_namespaces"),
+        ({"preset": "flyte2", "task_namespaces": ["flyte"]}, "shared_namespace"),
+        ({"preset": "flyte2", "namespace": "a", "task_namespaces": ["b", "a"]}, "shared_namespace"),
+    ],
+)
+def test_flyte_2_and_its_tasks_share_a_namespace_only_by_intent(flyte: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        settings(**flyte)
+    assert _flyte_proofs(settings(**{"task_namespaces": ["flyte"], **flyte, "shared_namespace": True}))
+
+
 def test_without_a_preset_only_other_proofs_hold() -> None:
     assert not _flyte_proofs(settings())
     assert not _flyte_proofs(Settings())
@@ -63,7 +78,7 @@ def test_without_a_preset_only_other_proofs_hold() -> None:
     [
         ({"preset": "flyte1"}, {"namespace_template": "x-{project}-{domain}", "domains": ["production"]}),
         (
-            {"preset": "flyte2"},
+            {"preset": "flyte2", "task_namespaces": ["tasks"]},
             {
                 "creators": [
                     {

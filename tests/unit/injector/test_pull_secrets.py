@@ -120,7 +120,7 @@ class TestAskedByFlytesPods:
         mutated = kit.mutate(flyte_pod(FlyteSecret(key="registry", mount=Mount.ENV_VAR, env_var="R")))
         assert pulled_with(kit, mutated) == [DOCKER]
         names = [entry["name"] for entry in mutated["spec"]["containers"][0]["env"]]
-        assert names == ["_UNION_REGISTRY", "R", "FLYTE_SECRETS_ENV_PREFIX"]
+        assert names == ["R", "_UNION_REGISTRY", "FLYTE_SECRETS_ENV_PREFIX"]
         assert "patch" not in kit.admit(mutated)
 
     def test_others_are_not_attached(self, kit: Kit) -> None:
@@ -158,6 +158,10 @@ class TestForAll:
         assert "patch" not in for_all.admit(pod(), namespace="elsewhere")
         claiming = pod()
         claiming["metadata"]["labels"] = {"secrets-svc.internal/project": "bank"}
+        response = for_all.admit(claiming)
+        assert "patch" not in response
+        assert response["warnings"][0].startswith("it gets no image-pull secrets of its scope: ")
+        claiming["metadata"]["labels"]["secrets-svc.internal/project"] = "no label"
         assert "patch" not in for_all.admit(claiming)
         assert for_all.reader.calls == 0
 
@@ -177,6 +181,27 @@ class TestForAll:
         response = for_all.admit(pod())
         assert response["allowed"]
         assert response["warnings"] == ['optional secret "registry" (image_pull) is absent']
+
+    @pytest.mark.parametrize(
+        ("value", "type"),
+        [
+            (b"anything", SecretType.GENERIC),
+            (b"{}", SecretType.IMAGE_PULL),
+            (DOCKER.decode().encode("utf-16"), SecretType.IMAGE_PULL),
+            (b"\xef\xbb\xbf" + DOCKER, SecretType.IMAGE_PULL),
+            (b'{"auths": {"r": {"auth": NaN}}}', SecretType.IMAGE_PULL),
+        ],
+    )
+    def test_one_that_pulls_nothing_stops_no_pod(self, for_all: Kit, value: bytes, type: SecretType) -> None:
+        """Somebody in the project may have made it, by the same name."""
+        for_all.reader.put("registry", value, Scope("flyte", "production", "shop"), type)
+        for dry_run in (False, True):
+            response = for_all.admit(pod(), dryRun=dry_run)
+            assert response["allowed"]
+            assert not any(op["path"] == "/spec/imagePullSecrets" for op in patch_of(response))
+            assert 'optional secret "registry" (image_pull) is left out: ' in response["warnings"][0]
+        code, _ = for_all.refusal(pod([{"name": "registry", "image_pull": True}]))
+        assert code == 400  # who asks for it hears so
 
     def test_a_store_that_fails_is_no_absence(self, for_all: Kit) -> None:
         for_all.reader.failing = Unavailable("it is down")

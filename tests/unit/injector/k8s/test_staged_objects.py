@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from injector.fit import misfit
 from injector.k8s.staging import ClusterStaging, secret_object
+from injector.requests import SecretRequest
 from injector.trust import NamespaceFacts
-from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.ports import Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef, SecretType
@@ -53,7 +54,7 @@ class _Namespaces:
 
 
 @pytest.mark.parametrize("value", [b"not json", b"{}", b'{"auths": {}}', b'{"auths": {"r": "x"}}'])
-def test_what_somebody_wrote_past_us_and_pulls_nothing_is_refused_before_any_call(value: bytes) -> None:
+def test_what_somebody_wrote_past_us_and_pulls_nothing_is_staged_nowhere(value: bytes) -> None:
     calls: list[Any] = []
 
     async def call(*arguments: Any, **fields: Any) -> dict[str, Any]:
@@ -65,6 +66,8 @@ def test_what_somebody_wrote_past_us_and_pulls_nothing_is_refused_before_any_cal
 
     staging = ClusterStaging(call, _Namespaces(), store_of=lambda scope: "main", key=b"k" * 32, holder="us")
     resolved = Resolved(REF, "v1", SecretType.IMAGE_PULL)
-    with pytest.raises(InvalidArgument, match="is not a docker config"):
-        asyncio.run(staging.stage("n", resolved, read))
+    staged_ = asyncio.run(staging.stage("n", resolved, read))
+    assert staged_.facts.objection is not None
+    assert misfit(SecretRequest("registry", env="R"), staged_) is not None
     assert not calls
+    assert staging.staged("n", resolved) is None
