@@ -37,6 +37,18 @@ def admit(server: Server, pod_: dict[str, Any], **request: Any) -> dict[str, Any
     return response
 
 
+@pytest.mark.parametrize("path", ["/mutate", "/mutate--v1-pod", "/mutate--v1-pod/secrets"])
+def test_configurations_of_flytes_find_the_webhook_too(server: Server, path: str) -> None:
+    opened = connection(server)
+    opened.request("POST", path, review(pod()), {"content-type": "application/json"})
+    answer = opened.getresponse()
+    assert answer.status == 200
+    assert json.loads(answer.read())["response"]["allowed"]
+    opened.request("POST", path + "/managed-image", review(pod()))
+    assert opened.getresponse().status == 404
+    opened.close()
+
+
 def test_a_pod_gets_references_over_tls(server: Server) -> None:
     assert server.create("hook-password", "canary", project="shop", domain="production").status == 201
     response = admit(server, pod([{"name": "hook-password"}, {"name": "hook-password", "file": "f"}]))
