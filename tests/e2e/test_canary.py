@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -22,7 +23,10 @@ from urllib.parse import urlsplit
 import pytest
 from admissions import NAMESPACE, pod, review
 from canary import Canary, Search, planted
+from flyte_pods import flyte_pod
 from harness import Server, head, read_reply, send_all_it_takes, token_file, value_in
+
+from injector.dialects.flyte_text import FlyteSecret, Mount
 
 Launch = Callable[..., Server]
 
@@ -35,6 +39,7 @@ body_deadline = 0.5
 bindings = [{principal = "viewer", role = "viewer"}]
 [flyte]
 enabled = true
+[injector.flyte]
 [injector.namespaces]
 shop-production = {project = "shop", domain = "production"}
 """
@@ -54,8 +59,6 @@ def test_the_search_finds_every_form(kind: Callable[[], Canary]) -> None:
     for form, haystack in planted(canary):
         assert form in canary.seen_in(haystack)
     for shift in range(3):
-        import base64
-
         assert canary.seen_in(base64.b64encode(b"x" * shift + canary.data + b"yz"))
     assert canary.seen_in(json.dumps({"value": canary.data.decode("latin-1")}).encode())
     assert kind().seen_in(canary.data) == []
@@ -116,8 +119,6 @@ class Journey:
         if not content.startswith(b"{"):
             return "not answered"
         response = json.loads(content)["response"]
-        import base64
-
         self.search.add("patch", base64.b64decode(response.get("patch") or ""))
         return "allowed" if response["allowed"] else str(response["status"]["reason"])
 
@@ -146,8 +147,6 @@ def calls_of_the_api(journey: Journey) -> None:
 
 
 def calls_of_flytes_client(journey: Journey) -> None:
-    import base64
-
     secret = base64.b64encode(journey.canary.data).decode()
     secrets = "/flyteidl2.secret.SecretService/"
     spec = {"binaryValue": secret}
@@ -349,6 +348,27 @@ def admissions(journey: Journey) -> None:
     absent = journey.input("absent.json", json.dumps(manifest).replace("piped", "absent").encode())
     journey.cli("check", absent, "-n", NAMESPACE)
     journey.cli("run", "--pod", file, *WHERE, "--", "true")
+    admissions_of_flytes_pods(journey)
+
+
+def admissions_of_flytes_pods(journey: Journey) -> None:
+    """Values, and a pull secret that holds one."""
+    marked = base64.b64encode(journey.canary.data).decode()
+    docker = {"auths": {"registry.example": {"auth": marked}}}
+    journey.cli("create", "pull", *WHERE, "--type", "image-pull", stdin=json.dumps(docker).encode())
+    for mount in Mount:
+        asking = [FlyteSecret(key="piped", mount=mount, env_var="V"), FlyteSecret(key="pull")]
+        expected = (
+            "invalid_argument" if b"\x00" in journey.canary.data and mount is not Mount.FILE else "allowed"
+        )
+        assert journey.admit(review(flyte_pod(*asking))) in (expected, "unsupported")
+    assert journey.admit(review(flyte_pod(FlyteSecret(group="../x", key="piped")))) == "invalid_argument"
+    assert journey.admit(review(pod([{"name": "pull", "image_pull": True}]))) == "allowed"
+    assert journey.admit(review(pod([{"name": "piped", "image_pull": True}]))) == "invalid_argument"
+    text = journey.canary.data.decode("latin-1")
+    asking_badly = flyte_pod(FlyteSecret(key="piped"))
+    asking_badly["metadata"]["annotations"]["flyte.secrets/s1"] = text
+    assert journey.admit(review(asking_badly)) == "invalid_argument"
 
 
 def prompts(journey: Journey) -> None:
