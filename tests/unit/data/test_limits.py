@@ -62,12 +62,16 @@ BAD = [
     b"\xff\xfe\xfd",
     b"[" * 100_000,
     b'{"auths":' * 100_000,
+    # What Python's parser would take, and the API server doesn't.
+    b'\xef\xbb\xbf{"auths": {"r": {"auth": "secret-text"}}}',
+    '{"auths": {"r": {"auth": "secret-text"}}}'.encode("utf-16"),
+    b'{"auths": {"r": {"auth": NaN}}}',
+    b'{"auths": {"r": {"auth": "x"}}, "more": -Infinity}',
 ]
 
 
 def test_a_docker_config_is_an_image_pull_secret() -> None:
     check(GOOD, SecretType.IMAGE_PULL, Capabilities(max_value=1000))
-    check(b"\xef\xbb\xbf"[:0] + GOOD, SecretType.IMAGE_PULL, Capabilities(max_value=1000))
 
 
 @pytest.mark.parametrize("value", BAD, ids=range(len(BAD)))
@@ -77,7 +81,7 @@ def test_anything_else_is_not_and_is_not_repeated(value: bytes) -> None:
     error: BaseException | None = caught.value
     assert "secret-text" not in str(error)
     assert error is not None
-    assert error.__suppress_context__
+    assert error.__context__ is None  # the parser's error holds the text
 
 
 @pytest.mark.parametrize("value", [b"", b"x", "zürich 🗝".encode(), b"a\r\nb", b"$(X) $$", b"x" * 200_000])
