@@ -12,7 +12,7 @@ KUBE_STORES := $(addprefix tests/kube/,test_backend_kubernetes.py backend_kubern
 KIT    := PYTHONPATH=tests/kube $(BIN)/python -m kit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods lane-of-parts lane-of-the-whole bench-kube reliability soak flyte-clients contract-all
+.PHONY: help demo dev test test-aws check format lint types imports unit contract e2e bench lock lock-check docs clean kube-build kube-up kube-down kube-demo kube kube-stores kube-pods lane-of-parts lane-of-the-whole bench-kube reliability soak flyte-clients contract-all wheels
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,8 @@ lint: $(VENV)/.dev ## Layout and lint
 	@echo "== format and lint"; $(BIN)/ruff format --check && $(BIN)/ruff check
 
 types: $(VENV)/.dev ## Types, for the oldest and the newest Python we support
-	@echo "== types"; $(BIN)/mypy --python-version 3.11 && $(BIN)/mypy --python-version 3.14
+	@echo "== types"; $(BIN)/mypy --python-version 3.11 && $(BIN)/mypy --python-version 3.14 \
+		&& $(BIN)/mypy --python-version 3.10 -p secrets_svc.task
 
 imports: $(VENV)/.dev ## The layers of ARCHITECTURE.md
 	@echo "== import rules"; $(BIN)/lint-imports --no-logo
@@ -117,6 +118,9 @@ flyte-clients: $(VENV)/.users ## Install Flyte's and Union's own clients for tes
 docs: $(VENV)/.dev ## Regenerate the generated pages
 	@$(BIN)/python tests/support/render_docs.py
 
+wheels: $(VENV)/.users ## Build both distributions into dist/: the service, and what tasks import
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist . secrets_svc/task
+
 lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra server --extra kubernetes --extra vault --extra aws --extra flyte pyproject.toml requirements/build.in -o requirements/users.txt
@@ -124,9 +128,11 @@ lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
 		--extra server --extra kubernetes --extra vault --extra aws --extra flyte pyproject.toml requirements/dev.in -c requirements/users.txt -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		requirements/flyte-clients.in -o requirements/flyte-clients.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		requirements/task-image.in -o requirements/task-image.txt
 
 lock-check: $(VENV)/.dev ## Whether the users' lock can be installed on 3.11 to 3.14 (asks the registry)
 	@echo "== lock files"; $(BIN)/python tests/support/check_locks.py
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -36,15 +36,22 @@ class Verdict:
 
 
 def ask_webhook(
-    url: str, *, ca_file: str | None, pod: dict[str, Any], namespace: str, timeout: float
+    url: str,
+    *,
+    ca_file: str | None,
+    pod: dict[str, Any],
+    namespace: str,
+    username: str | None = None,
+    timeout: float,
 ) -> Verdict:
     """Send ``pod`` as a dry run.
 
     :param ca_file: whom to trust; the system's authorities without it. :param timeout: seconds.
+    :param username: who creates it; by default somebody whom no proof goes by.
     :raises Unavailable: nothing there answers as a webhook does. :raises InvalidArgument: the URL is no such.
     """
     uid = str(uuid.uuid4())
-    answer = _post(url, ca_file, json.dumps(_review(uid, pod, namespace)).encode(), timeout)
+    answer = _post(url, ca_file, json.dumps(_review(uid, pod, namespace, username)).encode(), timeout)
     try:
         response = answer["response"]
         if response["uid"] != uid or not isinstance(response["allowed"], bool):
@@ -119,7 +126,7 @@ def _code_of(status: int, reason: str) -> str:
     return {**codes, 404: "not_found", 409: "conflict", 429: "throttled"}.get(status, "unavailable")
 
 
-def _review(uid: str, pod: dict[str, Any], namespace: str) -> dict[str, Any]:
+def _review(uid: str, pod: dict[str, Any], namespace: str, username: str | None) -> dict[str, Any]:
     kind = {"group": "", "version": "v1", "kind": "Pod"}
     metadata = {**(pod.get("metadata") or {}), "namespace": namespace}
     return {
@@ -131,7 +138,7 @@ def _review(uid: str, pod: dict[str, Any], namespace: str) -> dict[str, Any]:
             "resource": {"group": "", "version": "v1", "resource": "pods"},
             "namespace": namespace,
             "operation": "CREATE",
-            "userInfo": {"username": f"check:{getpass.getuser()}"},
+            "userInfo": {"username": username or f"check:{getpass.getuser()}"},
             "object": {**pod, "metadata": metadata},
             "dryRun": True,
         },

@@ -47,6 +47,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "backend": Entry(
             "cli.commands.backend:app", "See which kinds of stores there are, and their rights."
         ),
+        "import": Entry("cli.commands.importing:app", "Take over secrets that another service wrote."),
         "keys": Entry("cli.commands.keys:app", "Look after the keys of the local store."),
         "backup": Entry("cli.commands.backup:app", "Copy the state folder while the service runs."),
         "restore": Entry("cli.commands.restore:app", "Bring a copy of the state folder back."),

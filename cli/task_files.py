@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "secret-run-"
 DEFAULT_MODE = 0o400
+#: Tells a task where its files are; in a pod they are below /var/run/secrets/secrets-svc.
+FILES_VARIABLE = "SECRET_FILES"
 
 
 @contextlib.contextmanager
@@ -37,12 +39,22 @@ def task_folder(files: Iterable[TaskFile], environ: Mapping[str, str]) -> Iterat
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
     except OSError as error:
         raise Unavailable(f"no private folder can be made in {base}") from error
+    owner = os.getpid()
     try:
-        for file in files:
-            _write(folder / file.path, file)
+        add_files(folder, files)
         yield folder, in_memory
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getpid() == owner:  # not in a process that was forked meanwhile
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_files(folder: Path, files: Iterable[TaskFile]) -> None:
+    """Write ``files`` into a task's folder.
+
+    :raises Unavailable: one can't be written, or is there already.
+    """
+    for file in files:
+        _write(folder / file.path, file)
 
 
 def _base(environ: Mapping[str, str]) -> tuple[Path, bool]:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from injector.delivery.memory import InMemoryStaging
 from injector.delivery.staging import Staging
+from injector.dialects import Dialect, ours
 from injector.handler import AdmissionHandler
 from injector.proofs import Creator, Engine, NamespaceLabels, NamespaceMap, NamespaceTemplate
-from injector.requests import Claim
+from injector.requests import Claim, SecretRequest
 from injector.server import InjectorRoutes
 from injector.trust import Namespaces, Proof
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.scope import Scope
+from secrets_svc.core.secret import validate_name
 from secrets_svc.runtime.files import read_private
 from secrets_svc.runtime.metrics import Metrics
 from secrets_svc.runtime.probing import Probing
-from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, Settings
+from secrets_svc.runtime.settings import ClusterSettings, CreatorSettings, FlytePodsSettings, Settings
 from secrets_svc.runtime.stores import Stores
 
 #: Bytes of an installation's key.
@@ -64,7 +66,9 @@ def build_injector(settings: Settings, *, stores: Stores, audit: AuditSink, metr
         handler = AdmissionHandler(
             reading=reading,
             staging=where.staging,
-            proofs=[*_namespace_map(settings), *where.proofs],
+            dialects=_dialects(wanted.flyte),
+            proofs=[*_namespace_map(settings), *where.proofs, *_flyte_proofs(settings)],
+            pulls=_pulls(wanted.image_pull_secrets),
             audit=audit,
             deadline=wanted.deadline,
         )
@@ -86,6 +90,40 @@ def _namespace_map(settings: Settings) -> list[Proof]:
     namespaces = settings.injector.namespaces
     known = {name: Claim(entry.project, entry.domain) for name, entry in namespaces.items()}
     return [NamespaceMap(settings.organization.name, known)] if known else []
+
+
+def _dialects(flyte: FlytePodsSettings | None) -> list[Dialect]:
+    if flyte is None:
+        return [ours]
+    from injector.dialects.flyte import FlyteDialect, Groups
+
+    return [ours, FlyteDialect(env_prefix=flyte.env_prefix, groups=Groups(flyte.groups))]
+
+
+def _pulls(names: Sequence[str]) -> list[SecretRequest]:
+    """Optional: a secret that is deleted shall not stop all pods."""
+    try:
+        known = [validate_name(name) for name in dict.fromkeys(names)]
+    except InvalidArgument as error:
+        raise InvalidArgument(f"injector.image_pull_secrets: {error.message}") from error
+    return [SecretRequest(name, optional=True, attach=True) for name in known]
+
+
+def _flyte_proofs(settings: Settings) -> list[Proof]:
+    flyte, organization = settings.injector.flyte, settings.organization.name
+    if flyte is None or flyte.preset is None:
+        return []
+    from injector import engines
+
+    cluster = settings.injector.cluster
+    if flyte.preset == "flyte2":
+        username = engines.flyte2_account(flyte.namespace, flyte.release)
+        if cluster is not None and username in [each.username for each in cluster.creators]:
+            return []
+        return [Creator(organization, {username: engines.flyte2(flyte.task_namespaces)})]
+    if cluster is not None and cluster.namespace_template is not None:
+        return []
+    return [NamespaceTemplate(organization, engines.NAMESPACE_TEMPLATE, flyte.domains)]
 
 
 def _laptop() -> _Surroundings:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from injector.delivery.staging import ValueFacts
+from injector.delivery.staging import Staged, ValueFacts
 from injector.requests import SecretRequest
 from secrets_svc.core.errors import InvalidArgument, SecretsError, TooLarge
 from secrets_svc.data.limits import MAX_FILE, env_string_excess
 
 
-def misfit(request: SecretRequest, facts: ValueFacts) -> SecretsError | None:
-    """Why not, or ``None``: ``InvalidArgument`` for what no variable can hold, ``TooLarge`` for sizes."""
+def misfit(request: SecretRequest, staged: Staged) -> SecretsError | None:
+    """Why not, or ``None``: ``InvalidArgument`` for what can't be that, ``TooLarge`` for sizes."""
+    if staged.facts.objection is not None:
+        return InvalidArgument(f"its value {staged.facts.objection}")
+    if request.attach and not staged.is_pull_secret:
+        return InvalidArgument(
+            f"it is of type {staged.resolved.type}, and images are pulled with secrets of type image-pull"
+        )
+    return value_misfit(request, staged.facts)
+
+
+def value_misfit(request: SecretRequest, facts: ValueFacts) -> SecretsError | None:
+    """As :func:`misfit`, of the value alone."""
     if request.env is not None:
         if facts.env_objection is not None:
             return InvalidArgument(facts.env_objection)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from injector.delivery.staging import Staged, Staging, rehearse
-from injector.dialects import ours
-from injector.layout import Layout, lay_out, refuse_stray_references
+from injector.dialects import Dialect, asking_dialect
+from injector.for_all import ForAll, possible_claims
+from injector.layout import Layout, lay_out, refuse_unasked
 from injector.outcomes import ALL_FRESH, Outcome, StagedNames, outcome_of
 from injector.patch import build_patch
 from injector.refusals import STATUS_BY_CODE, Refused, absence_of, refuse_pod, refuse_secrets
-from injector.requests import PodRequests, SecretRequest
+from injector.requests import Claim, PodRequests, SecretRequest
 from injector.review import (
     AdmissionRequest,
     Pod,
@@ -37,6 +38,7 @@ from secrets_svc.core.errors import (
     Internal,
     InvalidArgument,
     NotFound,
+    PermissionDenied,
     SecretsError,
     Unavailable,
 )
@@ -55,6 +57,20 @@ _ATTEMPTS = 4
 #: Outcomes are weighed by their requests, and by this for what their plans keep (some 100 kB at most).
 OUTCOME_WEIGHT = 64
 MAX_OUTCOMES = 32_768
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A pod that gets something, or would if its scope were proven.
+
+    :param dialect: the one that it asks in; ``None``: it asks for nothing, and gets what all get.
+    :param claims: the scope that it says it is in, or those that it may mean.
+    """
+
+    request: AdmissionRequest
+    pod: Pod
+    dialect: Dialect | None
+    claims: tuple[Claim, ...]
 
 
 @dataclass(slots=True)
@@ -77,6 +93,9 @@ class Decision:
     event: AuditEvent
 
 
+_NO_CLAIM = "its labels can be no scope"
+
+
 #: An AdmissionReview; now or later; or why there is nobody to answer.
 Answered = bytes | Awaitable[bytes] | InvalidArgument
 
@@ -85,8 +104,9 @@ class AdmissionHandler:
     """Answers AdmissionReviews.
 
     :param reading: looks names up. :param staging: puts values beside pods.
-    :param proofs: the ones that the operator switched on. :param audit: one event a decision.
-    :param deadline: seconds for one admission.
+    :param dialects: how pods may ask. :param proofs: the ones that the operator switched on.
+    :param pulls: what all pods with a proven scope pull their images with, also those that ask for nothing.
+    :param audit: one event a decision. :param deadline: seconds for one admission.
     """
 
     def __init__(
@@ -94,13 +114,17 @@ class AdmissionHandler:
         *,
         reading: ScopedReading,
         staging: Staging,
+        dialects: Sequence[Dialect],
         proofs: Sequence[Proof],
+        pulls: Sequence[SecretRequest] = (),
         audit: AuditSink,
         deadline: float,
     ) -> None:
         self._reading = reading
         self._staging = staging
+        self._dialects = tuple(dialects)
         self._proofs = tuple(proofs)
+        self._for_all = ForAll(pulls)
         self._audit = audit
         self._deadline = deadline
         self._outcomes: WeightedCache[tuple[PodRequests, StagedNames], Outcome]
@@ -130,28 +154,42 @@ class AdmissionHandler:
             return error
         if api_version != _V1:
             return _refuse_version(api_version[:64], request)
-        pod = None
+        arrival = None
         try:
-            pod = pod_of(request)
-            if not ours.asks(pod.metadata):
-                refuse_stray_references(pod.spec)
+            arrival = self._arrived(request, pod_of(request))
+            if arrival is None:
                 return _allow(request)
-            scope = self._prove(request, pod)
+            scope = self._prove(arrival)
             if scope is None:
-                return self._answer_later(request, pod, None)
-            admission = _open(request, pod, scope)
+                return self._answer_later(arrival, None)
+            admission = self._open(arrival, scope)
             if admission is None:
                 return _allow(request)
-            return self._decide_now(admission, moment) or self._answer_later(request, pod, admission)
+            return self._decide_now(admission, moment) or self._answer_later(arrival, admission)
         except Exception as error:
-            return _refuse(request, error)
+            return _unproven(arrival, error) or _refuse(request, error)
 
-    def _prove(self, request: AdmissionRequest, pod: Pod) -> Scope | None:
-        """The proven scope; ``None`` where a live look has the last word."""
-        try:
-            return prove_scope(self._proofs, ours.claim(pod.metadata), **_circumstances(request, pod))
-        except Unconfirmed:
+    def _arrived(self, request: AdmissionRequest, pod: Pod) -> Arrival | None:
+        """What the pod is about; ``None`` where that is nothing."""
+        dialect = asking_dialect(self._dialects, pod.metadata)
+        if dialect is not None:
+            return Arrival(request, pod, dialect, (dialect.claim(pod.metadata),))
+        refuse_unasked(pod)
+        if not self._for_all:
             return None
+        return Arrival(request, pod, None, tuple(possible_claims(self._dialects, pod.metadata)))
+
+    def _prove(self, arrival: Arrival) -> Scope | None:
+        """The proven scope; ``None`` where a live look has the last word."""
+        refusal = PermissionDenied(_NO_CLAIM)
+        for claim in arrival.claims:
+            try:
+                return prove_scope(self._proofs, claim, **_circumstances(arrival))
+            except Unconfirmed:
+                return None
+            except PermissionDenied as error:
+                refusal = error
+        raise refusal
 
     def _decide_now(self, admission: Admission, moment: Moment) -> Decision | None:
         """The decision, if nothing has to be waited for."""
@@ -172,31 +210,44 @@ class AdmissionHandler:
             staged.append(known)
         return self._let_in(admission, tuple(staged))
 
-    async def _answer_later(self, request: AdmissionRequest, pod: Pod, admission: Admission | None) -> bytes:
+    async def _answer_later(self, arrival: Arrival, admission: Admission | None) -> bytes:
         """The answer after all that takes waiting; without ``admission`` its scope is yet to be confirmed."""
         due = asyncio.get_running_loop().time() + self._deadline
         try:
             if admission is None:
-                admission = _open(request, pod, await self._confirm(request, pod, due))
+                admission = self._open(arrival, await self._confirm(arrival, due))
             if admission is None:
-                decision = _allow(request)
+                decision = _allow(arrival.request)
             else:
                 decision = self._let_in(admission, *await self._find(admission, due))
         except Exception as error:
-            decision = _refuse(request, error)
+            decision = _unproven(arrival, error) or _refuse(arrival.request, error)
         self._record([decision])
         return decision.answer
 
-    async def _confirm(self, request: AdmissionRequest, pod: Pod, due: float) -> Scope:
+    async def _confirm(self, arrival: Arrival, due: float) -> Scope:
         try:
             async with asyncio.timeout_at(due):
-                return await confirm_scope(
-                    self._proofs, ours.claim(pod.metadata), **_circumstances(request, pod)
-                )
+                refusal = PermissionDenied(_NO_CLAIM)
+                for claim in arrival.claims:
+                    try:
+                        return await confirm_scope(self._proofs, claim, **_circumstances(arrival))
+                    except PermissionDenied as error:
+                        refusal = error
+                raise refusal
         except TimeoutError:
             raise DeadlineExceeded(
                 f"no answer within {self._deadline:g} s about what the namespace stands for"
             ) from None
+
+    def _open(self, arrival: Arrival, scope: Scope) -> Admission | None:
+        """What is asked for and where it goes; no store is asked. ``None`` where that is nothing."""
+        pod, dialect = arrival.pod, arrival.dialect
+        requests = self._for_all.with_requests(None if dialect is None else dialect.parse(pod.metadata))
+        if requests is None:
+            refuse_unasked(pod)
+            return None
+        return Admission(arrival.request, pod, scope, requests, lay_out(pod, requests))
 
     async def _find(self, admission: Admission, due: float) -> tuple[StagedNames, Mapping[Selector, float]]:
         """Resolve and stage, again where something is written meanwhile. Second: what is as of which time,
@@ -290,26 +341,29 @@ class _Circumstances(TypedDict):
     labels: Labels
 
 
-def _circumstances(request: AdmissionRequest, pod: Pod) -> _Circumstances:
+def _circumstances(arrival: Arrival) -> _Circumstances:
     """What proofs go by beside the claim: the API server's word; and labels, which are their maker's."""
     return {
-        "namespace": request.namespace,
-        "username": request.user_info.username,
-        "labels": pod.metadata.labels or _NO_LABELS,
+        "namespace": arrival.request.namespace,
+        "username": arrival.request.user_info.username,
+        "labels": arrival.pod.metadata.labels or _NO_LABELS,
     }
 
 
-def _open(request: AdmissionRequest, pod: Pod, scope: Scope) -> Admission | None:
-    """What is asked for and where it goes; no store is asked. ``None`` where that is nothing."""
-    requests = ours.parse(pod.metadata)
-    if requests is None:
-        refuse_stray_references(pod.spec)
+def _allow(request: AdmissionRequest, *warnings: str) -> Decision:
+    return Decision(request.uid, encode_allowed(request.uid, warnings), _event(request, "ok", ()))
+
+
+def _unproven(arrival: Arrival | None, error: Exception) -> Decision | None:
+    """A pod that asks for nothing and whose scope nothing proves is let in, without what is for all of one.
+
+    One that says it is in a scope hears why not.
+    """
+    if arrival is None or arrival.dialect is not None or not isinstance(error, PermissionDenied):
         return None
-    return Admission(request, pod, scope, requests, lay_out(pod, requests))
-
-
-def _allow(request: AdmissionRequest) -> Decision:
-    return Decision(request.uid, encode_allowed(request.uid), _event(request, "ok", ()))
+    if any(claim != Claim() for claim in arrival.claims):
+        return _allow(arrival.request, f"it gets no image-pull secrets of its scope: {error.message}")
+    return _allow(arrival.request)
 
 
 def _refuse_version(api_version: str, request: AdmissionRequest) -> Decision:

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from injector.keys import FILES, RESERVED, STATUS, VOLUME
+from injector.keys import RESERVED, STATUS, VOLUME
 from injector.requests import NOTHING, PodRequests, SecretRequest, Wanted
 from injector.review import (
     Container,
@@ -28,9 +28,6 @@ from injector.review import (
 from secrets_svc.core.errors import InvalidArgument, TooLarge
 from secrets_svc.core.scope import shown
 
-#: ``/var/run`` is a link to ``/run`` in most images: both names are the one place.
-_OUR_PATHS = (FILES, FILES.removeprefix("/var"))
-
 #: Variables and files of all containers together: a pod with more is larger than what etcd takes.
 MAX_PLACES = 4096
 #: Containers of a pod that asks: real ones have a few, and each costs time that others wait.
@@ -45,7 +42,7 @@ class Share:
     """What one container gets. Numbers are positions in the pod's requests.
 
     :param path: JSON pointer of the container. :param volume: number of its volume, if it gets files.
-    :param ours: env entries that an earlier pass of ours made, with their positions.
+    :param ours: env entries that give way: an earlier pass of ours made them, or ours go before them.
     :param others: whether it has further entries.
     """
 
@@ -62,6 +59,7 @@ class Layout:
     """Where everything goes.
 
     :param volumes: for each volume the requests whose files are in it. :param pod_volumes: those in the pod.
+    :param pull_secrets: names that the pod pulls its images with.
     :param shape: all that the patch depends on beside the plan, if nothing of ours is in the pod yet: pods of
         one shape get the same patch.
     """
@@ -70,6 +68,7 @@ class Layout:
     shares: list[Share]
     volumes: tuple[tuple[int, ...], ...]
     pod_volumes: list[Volume]
+    pull_secrets: tuple[str, ...]
     default_mode: int
     shape: tuple[object, ...] | None
 
@@ -98,15 +97,20 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
     volumes: dict[tuple[int, ...], int] = {}
     shares: list[Share] = []
     pod_volumes = volumes_of(spec)
-    shape: list[object] = [default_mode, bool(pod_volumes)]
+    pull_secrets = tuple(pull.name for pull in spec.image_pull_secrets or ())
+    annotations = pod.metadata.annotations
+    shape: list[object] = [default_mode, bool(pod_volumes), bool(pull_secrets), annotations is None]
     places = 0
-    untouched = STATUS not in (pod.metadata.annotations or ())
+    untouched = STATUS not in (annotations or ())
     for path, container in containers_of(spec):
         wanted = requests.wanted(container.name)
-        places += len(wanted.env) + len(wanted.files)
+        places += len(wanted.env_names) + len(wanted.files)
         if places > MAX_PLACES:
-            raise TooLarge(f"the pod's containers get secrets in more than {MAX_PLACES} places all together")
+            raise _too_many_places()
         ours, others = _own_entries(container, wanted)
+        places += len(ours)
+        if places > MAX_PLACES:
+            raise _too_many_places()
         volume = None
         if wanted.files:
             volume = volumes.setdefault(wanted.files, len(volumes))
@@ -114,24 +118,31 @@ def lay_out(pod: Pod, requests: PodRequests) -> Layout:
                 for index in wanted.guarded:
                     _check_readable(container, spec.security_context, requests.items[index])
         if container.volume_mounts:
-            untouched = _check_mounts(container, bool(wanted.files)) and untouched
+            untouched = _check_mounts(container, requests.folder if wanted.files else None) and untouched
         untouched = untouched and not ours
         shares.append(Share(path, container, wanted.env, ours, others, volume))
         shape += (path, wanted.env, wanted.files, others, bool(container.volume_mounts))
-    untouched = _check_references(spec, pod_volumes) and untouched
+    untouched = _check_references(spec, pod_volumes, may_pull=requests.may_attach) and untouched
     kept = tuple(shape) if untouched else None
-    return Layout(requests.items, shares, tuple(volumes), pod_volumes, default_mode, kept)
+    return Layout(requests.items, shares, tuple(volumes), pod_volumes, pull_secrets, default_mode, kept)
 
 
-def refuse_stray_references(spec: PodSpec) -> None:
-    """For pods that ask for nothing: no reference to a staged Secret at all.
+def _too_many_places() -> TooLarge:
+    return TooLarge(f"the pod's containers get secrets in more than {MAX_PLACES} places all together")
 
-    :raises InvalidArgument: there is one.
+
+def refuse_unasked(pod: Pod) -> None:
+    """For pods that ask for nothing: no reference to a staged Secret is in them, and no status.
+
+    :raises InvalidArgument: there is something.
     """
+    if STATUS in (pod.metadata.annotations or ()):
+        raise InvalidArgument(f"annotation {STATUS} is ours to write; remove it")
+    spec = pod.spec
     for _, container in containers_of(spec):
         _own_entries(container, NOTHING)
     volumes = volumes_of(spec)
-    _check_references(spec, volumes)
+    _check_references(spec, volumes, may_pull=False)
     for volume in volumes:
         if is_ours(volume):
             raise _stray(f"volume {shown(volume.name)}")
@@ -154,7 +165,7 @@ def _check_names(spec: PodSpec, named: frozenset[str]) -> None:
 
 
 def _own_entries(container: Container, wanted: Wanted) -> tuple[list[tuple[int, EnvVar]], bool]:
-    """Env entries that refer to staged Secrets, all of them in variables that are wanted; any others?"""
+    """Env entries in variables that are wanted, and that refer to staged Secrets or give way; any others?"""
     if not wanted.concerned_by(bytes(container.env)):
         return [], not has_no_env(container)
     ours: list[tuple[int, EnvVar]] = []
@@ -165,6 +176,8 @@ def _own_entries(container: Container, wanted: Wanted) -> tuple[list[tuple[int, 
             if entry.name not in wanted.env_names:
                 raise _stray(f"env {shown(entry.name)} of container {shown(container.name)}")
             ours.append((index, entry))
+        elif entry.name in wanted.env_names and wanted.overrides:
+            ours.append((index, entry))
         elif entry.name in wanted.env_names:
             raise InvalidArgument(
                 f"container {shown(container.name)} sets env {shown(entry.name)} itself, and a request wants "
@@ -173,15 +186,17 @@ def _own_entries(container: Container, wanted: Wanted) -> tuple[list[tuple[int, 
     return ours, len(entries) > len(ours)
 
 
-def _check_mounts(container: Container, gets_files: bool) -> bool:
-    """Nothing of the user's is mounted where files are to be. Answers whether nothing of ours is either."""
+def _check_mounts(container: Container, folder: str | None) -> bool:
+    """Nothing of the user's is mounted at ``folder``. Answers whether nothing of ours is mounted either."""
     untouched = True
+    # /var/run is a link to /run in most images: both names are the one place.
+    places = () if folder is None else (folder, folder.removeprefix("/var"))
     for mount in container.volume_mounts or ():
         if mount.name.startswith(VOLUME):
             untouched = False
             continue
         where = posixpath.normpath("/" + mount.mount_path.lstrip("/"))
-        if gets_files and any(where == ours or where.startswith(ours + "/") for ours in _OUR_PATHS):
+        if any(where == ours or where.startswith(ours + "/") for ours in places):
             raise InvalidArgument(
                 f"container {shown(container.name)} mounts something at {shown(where)}, where the files it "
                 "asks for belong"
@@ -206,17 +221,20 @@ def _check_readable(container: Container, pod: SecurityContext | None, request: 
         )
 
 
-def _check_references(spec: PodSpec, volumes: list[Volume]) -> bool:
-    """No reference to a staged Secret where no layout ever puts one; answers whether no volume is ours."""
+def _check_references(spec: PodSpec, volumes: list[Volume], *, may_pull: bool) -> bool:
+    """No reference to a staged Secret where this layout doesn't put one; answers whether nothing is ours.
+
+    :param may_pull: it may put some where images are pulled with.
+    """
     for _, container in containers_of(spec):
         if container.env_from:
             _check_env_from(container)
     for container in spec.ephemeral_containers or ():
         _own_entries(container, NOTHING)
         _check_env_from(container)
-    for pull in spec.image_pull_secrets or ():
-        if pull.name.startswith(RESERVED):
-            raise _stray("imagePullSecrets")
+    pulls = [pull.name for pull in spec.image_pull_secrets or () if pull.name.startswith(RESERVED)]
+    if pulls and not may_pull:
+        raise _stray("imagePullSecrets")
     ours = [is_ours(volume) for volume in volumes]
     for volume, is_own in zip(volumes, ours, strict=True):
         if not is_own and volume.name.startswith(VOLUME):
@@ -224,7 +242,7 @@ def _check_references(spec: PodSpec, volumes: list[Volume]) -> bool:
     raw = bytes(spec.volumes)
     if b'"' + RESERVED.encode() in raw or b"\\" in raw:
         _check_volumes(any_of(spec.volumes), ours)
-    return not any(ours)
+    return not (any(ours) or pulls)
 
 
 def _check_env_from(container: Container) -> None:

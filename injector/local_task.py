@@ -12,7 +12,7 @@ import msgspec
 
 from injector.delivery.staging import ValueFacts
 from injector.dialects import ours
-from injector.fit import misfit
+from injector.fit import value_misfit
 from injector.keys import REQUEST
 from injector.layout import lay_out
 from injector.refusals import absence_of, refuse_secrets
@@ -22,6 +22,7 @@ from secrets_svc.core.audit import AuditSecret
 from secrets_svc.core.errors import InvalidArgument, NotFound, SecretsError
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.value import SecretValue
+from secrets_svc.data.limits import env_objection
 from secrets_svc.data.reading import ScopedReading
 
 
@@ -108,7 +109,8 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
             absent.append(request.name)
             continue
         store = reading.store_of(version.ref.scope)
-        unfit = misfit(request, ValueFacts.of(version))
+        facts = ValueFacts(len(version.value), env_objection(version.value))
+        unfit = value_misfit(request, facts)
         if unfit is not None:
             raise refuse_secrets(unfit, [request], scope=scope, store=store, detail=unfit.message)
         if request.env is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -10,8 +10,8 @@ import msgspec
 
 from injector.delivery.staging import Staged
 from injector.fit import misfit
-from injector.patch import PatchPlan
-from injector.requests import PodRequests, SecretRequest
+from injector.patch import PatchPlan, is_attached
+from injector.requests import PodRequests, SecretRequest, named_with_places
 from secrets_svc.core.audit import AuditSecret, rfc3339
 from secrets_svc.core.errors import SecretsError
 from secrets_svc.core.scope import Scope
@@ -45,54 +45,80 @@ def outcome_of(
     :param as_of: when the store was last asked, for what it can't be asked about (epoch seconds).
     """
     found = dict(zip(requests.selectors, staged, strict=True))
-    names: list[str | None] = []
-    audit: list[AuditSecret] = []
     warnings: list[str] = []
     unfit: tuple[SecretRequest, SecretsError] | None = None
-    for request in requests.items:
-        what = found[request.selector]
-        names.append(what.name if what is not None else None)
+    left_out: set[SecretRequest] = set()
+    for selector, what in found.items():
+        asking = requests.by_selector[selector]
         if what is None:
-            audit.append(AuditSecret(request.name))
-            warnings.append(f'optional secret "{request.name}" ({request.places}) is absent')
+            warnings.append(f"optional {named_with_places(asking)} is absent")
             continue
-        found_at = what.resolved.ref
-        store = store_of(found_at.scope)
-        audit.append(AuditSecret.of(found_at, version=what.resolved.token, store=store, field=request.field))
-        if request.selector in as_of:
-            at = rfc3339(as_of[request.selector])
-            warnings.append(
-                f'secret "{request.name}" ({request.places}) is as of {at}: it can\'t be looked up'
-            )
-        error = misfit(request, what.facts)
-        if error is not None and unfit is None:
-            unfit = (request, error)
-    plan = PatchPlan(requests, names, status_text(requests, staged, store_of, as_of))
-    return Outcome(plan, tuple(audit), tuple(warnings), unfit)
+        if selector in as_of:
+            at = rfc3339(as_of[selector])
+            warnings.append(f"{named_with_places(asking)} is as of {at}: it can't be looked up")
+        for request, error in _misfits(asking, what):
+            if request.attach and request.optional:
+                left_out.add(request)
+                warnings.append(f"optional {named_with_places([request])} is left out: {error.message}")
+            elif unfit is None:
+                unfit = (request, error)
+    audit = tuple(_audited(selector, what, store_of) for selector, what in found.items())
+    given = [None if each in left_out else found[each.selector] for each in requests.items]
+    plan = PatchPlan(requests, given, status_text(requests, given, staged, store_of, as_of))
+    return Outcome(plan, audit, tuple(warnings), unfit)
+
+
+def _misfits(asking: Iterable[SecretRequest], what: Staged) -> Iterator[tuple[SecretRequest, SecretsError]]:
+    for request in asking:
+        error = misfit(request, what)
+        if error is not None:
+            yield request, error
+
+
+def _audited(selector: Selector, what: Staged | None, store_of: Callable[[Scope], str]) -> AuditSecret:
+    if what is None:
+        return AuditSecret(selector.name)
+    resolved = what.resolved
+    store = store_of(resolved.ref.scope)
+    return AuditSecret.of(resolved.ref, version=resolved.token, store=store, field=selector.field)
 
 
 def status_text(
     requests: PodRequests,
+    given: Sequence[Staged | None],
     staged: StagedNames,
     store_of: Callable[[Scope], str],
     as_of: Mapping[Selector, float],
 ) -> str:
-    """The status annotation: names, scope hit, version, where it went. The same input gives the same text."""
-    found = dict(zip(requests.selectors, staged, strict=True))
-    entries: list[dict[str, str]] = []
-    for request in requests.items:
-        what = found[request.selector]
-        entry = {"name": request.name}
+    """The status annotation: names, scope hit, version, where it went. The same input gives the same text.
+
+    :param given: what each of the requests gets.
+    """
+    pulled = {
+        request.selector
+        for request, what in zip(requests.items, given, strict=True)
+        if what is not None and is_attached(request, what)
+    }
+    entries: list[dict[str, object]] = []
+    for selector, what in zip(requests.selectors, staged, strict=True):
+        asking = requests.by_selector[selector]
+        entry: dict[str, object] = {"name": selector.name}
         if what is not None:
             scope = what.resolved.ref.scope
             entry |= {"store": store_of(scope), "scope": str(scope), "version": what.resolved.token}
-        if request.field is not None:
-            entry["field"] = request.field
-        if request.selector in as_of:
-            entry["as_of"] = rfc3339(as_of[request.selector])
-        if request.env is not None:
-            entry["env"] = request.env
-        if request.file is not None:
-            entry["file"] = request.file
+        if selector.field is not None:
+            entry["field"] = selector.field
+        if selector in as_of:
+            entry["as_of"] = rfc3339(as_of[selector])
+        entry |= _places("env", [request.env for request in asking])
+        entry |= _places("file", [request.file for request in asking])
+        if selector in pulled:
+            entry["image_pull"] = True
         entries.append(entry)
     return msgspec.json.encode(entries).decode()
+
+
+def _places(kind: str, places: Iterable[str | None]) -> dict[str, object]:
+    """One as a text, several as a list."""
+    known = [place for place in places if place is not None]
+    return {} if not known else {kind: known[0] if len(known) == 1 else known}

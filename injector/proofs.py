@@ -182,7 +182,8 @@ class Creator:
 
     Only those labels are believed: others, ours among them, may come from its users' pod templates. Its word
     counts in the namespaces of its own pods only. So whoever speaks to the webhook in its name, past the API
-    server, gets nothing staged in a namespace of theirs.
+    server, gets nothing staged in a namespace of theirs. Where all projects share such a namespace, they are
+    in it too: then a NetworkPolicy or ``injector.client_ca`` has to keep the port from tasks.
 
     :param engines: by username, ``system:serviceaccount:NAMESPACE:NAME``.
     :raises InvalidArgument: one of them makes pods of what users write.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from injector.requests import SecretRequest
+from injector.requests import SecretRequest, named_with_places
 from secrets_svc.core.errors import SecretsError
 from secrets_svc.core.scope import Scope, precedence_chain
+from secrets_svc.core.secret import Selector
 
 #: Status of the answer by code (DESIGN.md §9): 400 ends a Flyte task for good, 403 uses up a retry,
 #: others are tried again without end.
@@ -55,15 +56,17 @@ def refuse_secrets(
 
     :param detail: said after the code, e.g. what is wrong with a value.
     """
-    requests = tuple(requests)
-    named = ", ".join(f'secret "{request.name}" ({request.places})' for request in requests[:10])
-    more = f" and {len(requests) - 10} more" if len(requests) > 10 else ""
+    by_secret: dict[Selector, list[SecretRequest]] = {}
+    for request in requests:
+        by_secret.setdefault(request.selector, []).append(request)
+    named = ", ".join(map(named_with_places, list(by_secret.values())[:10]))
+    more = f" and {len(by_secret) - 10} more" if len(by_secret) > 10 else ""
     looked = ", ".join(str(each) for each in precedence_chain(scope))
     parts = [f"{named}{more}: {error.code}"]
     if detail:
         parts.append(detail)
     parts += [f"looked in {looked}", f"store {store}", f"retryable={_word(error.retryable)}"]
-    return Refused(error, "; ".join(parts), tuple(request.name for request in requests))
+    return Refused(error, "; ".join(parts), tuple(each.name for each in by_secret))
 
 
 def absence_of(requests: Iterable[SecretRequest]) -> str:

@@ -35,6 +35,7 @@ class EnvVar(_Part):
     """``env[]``."""
 
     name: str
+    value: str | None = None
     value_from: EnvSource | None = None
 
 

@@ -16,7 +16,8 @@ from secrets_svc.data.health import readiness_text
 #: Bytes of a review: the API server's own limit for an object is 1.5 MiB in etcd, and a review holds one.
 MAX_REVIEW = 2 * 1024 * 1024
 MUTATE = "/mutate"
-_MUTATE = MUTATE.encode()
+#: The others are where Flyte's and Union's webhook configurations send pods.
+_REVIEWS = frozenset({MUTATE.encode(), b"/mutate--v1-pod", b"/mutate--v1-pod/secrets"})
 _JSON = b"application/json"
 _OK = Response(200, TEXT, b"ok\n")
 _STRANGER = Response(
@@ -94,7 +95,7 @@ class InjectorRoutes:
 
 
 def _is_review(request: Request) -> bool:
-    return request.path == _MUTATE and request.method == b"POST"
+    return request.path in _REVIEWS and request.method == b"POST"
 
 
 def _response(answer: Answered) -> Answer:
@@ -110,7 +111,7 @@ async def _later(answer: Awaitable[bytes]) -> Response:
 
 
 def _nothing_here() -> Response:
-    return Response(404, TEXT, b"POST an AdmissionReview to " + _MUTATE + b"\n")
+    return Response(404, TEXT, b"POST an AdmissionReview to " + MUTATE.encode() + b"\n")
 
 
 class WebhookServer:

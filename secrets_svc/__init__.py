@@ -2,4 +2,5 @@
 
 Layers, top to bottom (``.importlinter`` holds them): ``runtime`` joins; ``edges`` and ``client`` speak
 outside formats; ``control``, ``data`` and ``backends`` do the work; ``core`` is the language of it all.
+``task`` is apart: what task images install, a distribution of its own.
 """

@@ -43,6 +43,12 @@ def check(
     kube_context: Annotated[
         str | None, typer.Option("--kube-context", metavar="NAME", help="Context in the kubeconfig.")
     ] = None,
+    username: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="USERNAME", help="Who would create it: what a proof by creator goes by."
+        ),
+    ] = None,
     context: options.ContextName = None,
     timeout: options.Timeout = 10.0,
 ) -> None:
@@ -61,9 +67,20 @@ def check(
 
     secret check deployment.yaml -n shop-production --cluster
     """
+    if cluster and username is not None:
+        raise InvalidArgument(
+            "--as is for a webhook; a cluster knows you by your kubeconfig: impersonate there"
+        )
+    if cluster:
+        ask = _asking_cluster(kubeconfig, kube_context, timeout)
+    else:
+        ask = _asking_webhook(context, username, timeout)
+    _check_all(file, namespace, ask, output)
+
+
+def _check_all(file: Path, namespace: str | None, ask: Ask, output: OutputFormat) -> None:
     from cli.pods import read_pods
 
-    ask = _asking_cluster(kubeconfig, kube_context, timeout) if cluster else _asking_webhook(context, timeout)
     pods = read_pods(file)
     refusals: list[SecretsError] = []
     allowed: list[dict[str, Any]] = []
@@ -84,7 +101,7 @@ def check(
     _raise_first(refusals)
 
 
-def _asking_webhook(context: str | None, timeout: float) -> Ask:
+def _asking_webhook(context: str | None, username: str | None, timeout: float) -> Ask:
     from cli.admission import ask_webhook
     from cli.context import load_context
 
@@ -96,7 +113,7 @@ def _asking_webhook(context: str | None, timeout: float) -> Ask:
             "ask a cluster with --cluster"
         )
     return lambda pod, namespace: ask_webhook(
-        url, ca_file=settings.injector_ca, pod=pod, namespace=namespace, timeout=timeout
+        url, ca_file=settings.injector_ca, pod=pod, namespace=namespace, username=username, timeout=timeout
     )
 
 
@@ -136,9 +153,15 @@ def _print_table(pod: FoundPod, become: dict[str, Any]) -> None:
             entry.get("name", ""),
             entry.get("scope", "absent"),
             entry.get("version", ""),
-            f"env {entry['env']}" if "env" in entry else "",
-            f"file {entry['file']}" if "file" in entry else "",
+            _places("env", entry),
+            _places("file", entry) or ("pulls images" if entry.get("image_pull") else ""),
         ]
         for entry in entries
     ]
     Table(["SECRET", "FOUND IN", "VERSION", "ENV", "FILE"]).write(rows)
+
+
+def _places(kind: str, entry: dict[str, Any]) -> str:
+    """One or several, as the status has them."""
+    places = entry.get(kind, [])
+    return ", ".join(f"{kind} {place}" for place in ([places] if isinstance(places, str) else places))

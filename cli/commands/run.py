@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import options
-from cli.errors import from_refusal
 from cli.maintenance import SettingsFile
 from cli.scopes import ScopeOptions
+from cli.task_files import FILES_VARIABLE
 from secrets_svc.core.errors import InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
     from cli.context import Context
     from cli.task_scopes import PodPlace
     from injector.local_task import TaskRequest, TaskSecrets
-    from secrets_svc.core.scope import Scope
 
 app = options.new_app()
-
-#: Tells the command where its files are; in a pod they are below /var/run/secrets/secrets-svc.
-FILES_VARIABLE = "SECRET_FILES"
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -73,6 +69,7 @@ def run(
     secret run --pod pod.yaml -n shop-production -- ./task
     """
     from cli.context import load_context
+    from cli.task_reading import read_task
     from cli.task_scopes import scope_of_task
 
     chosen = load_context(context)
@@ -84,11 +81,12 @@ def run(
             raise InvalidArgument("--pod brings its own request: leave --env and --file out")
         task, place = _task_of_pod(pod, container, namespace)
     scope = scope_of_task(ScopeOptions(organization, project, domain, org_wide), chosen, place)
-    return _run_with(_read(state, task, scope, settings), command)
+    return _run_with(read_task(state, task, scope, settings), command)
 
 
 def _run_with(secrets: TaskSecrets, command: list[str]) -> int:
     """The command's exit code, or its end by the same signal."""
+    from cli.task_environment import environment_of
     from cli.task_files import task_folder
     from cli.task_process import end_like, run_command, signals_held
 
@@ -97,7 +95,9 @@ def _run_with(secrets: TaskSecrets, command: list[str]) -> int:
     with signals_held() as before, task_folder(secrets.files, os.environ) as (folder, in_memory):
         if not in_memory:
             sys.stderr.write("note: there is no folder in memory here; the files are on a disk meanwhile\n")
-        code = run_command(command, _environment(secrets, folder), before)
+        environment = {**os.environb, **environment_of(secrets, folder)}
+        environment.pop(b"SECRET_TOKEN", None)  # ours, not the task's
+        code = run_command(command, environment, before)
     return end_like(code)
 
 
@@ -170,32 +170,3 @@ def _state_of(context: Context) -> Path:
             'Start "secret serve all" here; against a remote server values stay in its cluster'
         )
     return Path(context.state)
-
-
-def _read(state: Path, task: TaskRequest, scope: Scope, settings_file: Path | None) -> TaskSecrets:
-    import asyncio
-
-    from injector.local_task import gather_secrets
-    from injector.refusals import Refused
-    from secrets_svc.runtime.laptop import open_laptop
-    from secrets_svc.runtime.settings_source import load_settings
-
-    configured = None if settings_file is None else load_settings(settings_file, os.environ)
-    with open_laptop(state, configured) as laptop:
-        try:
-            secrets = asyncio.run(gather_secrets(task, scope, laptop.reading))
-        except Refused as refusal:
-            laptop.record_run(refusal.error.code, scope)
-            raise from_refusal(type(refusal.error), refusal.message) from refusal
-        laptop.record_run("ok", scope, secrets.audit)
-        return secrets
-
-
-def _environment(secrets: TaskSecrets, folder: Path | None) -> dict[bytes, bytes]:
-    environment = dict(os.environb)
-    environment.pop(b"SECRET_TOKEN", None)  # ours, not the task's
-    for name, value in secrets.env.items():
-        environment[name.encode()] = value.reveal_bytes()
-    if folder is not None:
-        environment[FILES_VARIABLE.encode()] = os.fsencode(folder)
-    return environment

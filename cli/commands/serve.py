@@ -110,6 +110,7 @@ def _announce(running: Running, context_name: str) -> None:
     behind = "" if running.has_cluster else "  (admissions are answered; there is no cluster behind this)"
     lines = [
         f"API       {running.endpoint}",
+        *([f"gRPC      {running.grpc}"] if running.grpc is not None else []),
         f"webhook   {running.injector}{behind}",
         f"state     {running.state}",
     ]

@@ -10,6 +10,7 @@ from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.runtime.certificates import CertificateFiles
 from secrets_svc.runtime.files import read_private, read_token
+from secrets_svc.runtime.flyte import require_flyte
 from secrets_svc.runtime.settings import Settings
 
 
@@ -18,11 +19,17 @@ def check_start(settings: Settings, state: Path) -> None:
 
     :raises SecretsError: they aren't; the message names the setting.
     """
+    require_flyte(settings)
     certificate = brought_certificate(settings.server.tls_cert, settings.server.tls_key, "server")
     brought_certificate(settings.injector.tls_cert, settings.injector.tls_key, "injector")
     if settings.injector.client_ca is not None:
         check_client_ca(settings.injector.client_ca, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    refuse_clear_text(certificate, loopback=_is_loopback_address(settings.server.listen))
+    addresses = {"server.listen": settings.server.listen, "flyte.grpc_listen": settings.flyte.grpc_listen}
+    for setting, address in addresses.items():
+        if address is not None:
+            loopback = _is_loopback_address(address, setting)
+            refuse_clear_text(certificate, loopback=loopback, setting=setting)
+            refuse_strangers(settings, loopback=loopback, setting=setting)
     for index, entry in enumerate(settings.authentication.tokens):
         read_token(entry.token_file, f"authentication.tokens[{index}].token_file")
     if settings.audit.file is not None and not settings.audit.file.parent.is_dir():
@@ -31,23 +38,37 @@ def check_start(settings: Settings, state: Path) -> None:
         private_folder(state)
 
 
-def _is_loopback_address(address: str) -> bool:
+def _is_loopback_address(address: str, setting: str) -> bool:
     host = address.rpartition(":")[0]
     try:
-        with bind(f"{host}:0", "server.listen") as listener:  # whatever uses the port itself
+        with bind(f"{host}:0", setting) as listener:  # whatever uses the port itself
             return is_loopback(listener)
     except InvalidArgument:
-        raise InvalidArgument(f"server.listen: can't listen at {address}") from None
+        raise InvalidArgument(f"{setting}: can't listen at {address}") from None
 
 
-def refuse_clear_text(certificate: CertificateFiles | None, *, loopback: bool) -> None:
+def refuse_strangers(settings: Settings, *, loopback: bool, setting: str) -> None:
+    """Callers without credentials are somebody only where nobody but this machine can call.
+
+    :raises InvalidArgument: others could.
+    """
+    if settings.flyte.anonymous_principal is not None and not loopback:
+        raise InvalidArgument(
+            f"{setting}: beyond loopback everybody on the network would be "
+            "flyte.anonymous_principal: leave that out, or listen at loopback"
+        )
+
+
+def refuse_clear_text(
+    certificate: CertificateFiles | None, *, loopback: bool, setting: str = "server.listen"
+) -> None:
     """Tokens don't cross a network in clear.
 
     :raises InvalidArgument: they would.
     """
     if certificate is None and not loopback:
         raise InvalidArgument(
-            "server.listen: beyond loopback tokens would cross the network in clear: "
+            f"{setting}: beyond loopback tokens would cross the network in clear: "
             "set server.tls_cert and server.tls_key"
         )
 

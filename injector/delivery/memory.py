@@ -55,7 +55,7 @@ class InMemoryStaging:
         namespace, resolved = key
         version = await read(resolved)
         name = self._name(namespace, resolved)
-        staged = Staged(name, resolved, ValueFacts.of(version))
+        staged = Staged(name, resolved, ValueFacts.of(version, resolved))
         self._staged[key] = staged
         if self.values is not None:
             self.values[name] = version.value

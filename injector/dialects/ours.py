@@ -11,13 +11,13 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from injector.keys import DOMAIN_LABEL, PROJECT, REQUEST, STATUS
+from injector.keys import DOMAIN_LABEL, PROJECT, REQUEST
 from injector.requests import Claim, PodRequests, SecretRequest
 from injector.review import ObjectMeta
 from secrets_svc.core.caches import WeightedCache
 from secrets_svc.core.errors import InvalidArgument, TooLarge
 from secrets_svc.core.scope import shown, validate_label
-from secrets_svc.core.secret import validate_field, validate_name, validate_version
+from secrets_svc.core.secret import Selector, validate_field, validate_name, validate_version
 
 #: Characters of the annotation; the API server takes 256 KiB for all annotations of an object together.
 MAX_ANNOTATION = 65_536
@@ -28,47 +28,33 @@ MAX_CONTAINERS = 32
 MAX_PATH = 512
 MAX_PATH_PART = 255
 
-_FIELDS = {"name", "env", "file", "mode", "optional", "containers", "version", "field"}
+_FIELDS = {"name", "env", "file", "mode", "optional", "containers", "version", "field", "image_pull"}
+#: What goes with places in containers, and so not with images.
+_OF_CONTAINERS = ("env", "file", "mode", "containers", "field")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _PATH_PART = re.compile(r"[A-Za-z0-9_.,@%+=:~ -]{1,255}")
 _MODE = re.compile(r"0?[0-7]{3}")
 
 
-def asks(metadata: ObjectMeta) -> bool:
-    """Whether the pod asks in this dialect; nothing is parsed yet.
+name = f"annotation {REQUEST}"
 
-    :raises InvalidArgument: a status stands without a request.
-    """
-    annotations = metadata.annotations
-    if not annotations:
-        return False
-    if REQUEST in annotations:
-        return True
-    _refuse_status(metadata)
-    return False
+
+def asks(metadata: ObjectMeta) -> bool:
+    """See :class:`injector.dialects.Dialect`."""
+    return bool(metadata.annotations) and REQUEST in (metadata.annotations or ())
 
 
 def parse(metadata: ObjectMeta) -> PodRequests | None:
-    """What the pod asks for; ``None`` where that is nothing.
+    """See :class:`injector.dialects.Dialect`.
 
-    :raises InvalidArgument: the annotation can't be understood, or a status stands without a request.
+    :raises InvalidArgument: the annotation can't be understood.
     """
     text = (metadata.annotations or {}).get(REQUEST)
     if text is None:
-        requests = None
-    elif len(text) > MAX_ANNOTATION:
-        raise TooLarge(f"annotation {REQUEST} has {len(text)} characters, over the limit of {MAX_ANNOTATION}")
-    else:
-        requests = _PARSED.get(text) or _PARSED.put(text, _parse_text(text), len(text))
-    if not requests:
-        _refuse_status(metadata)
         return None
-    return requests
-
-
-def _refuse_status(metadata: ObjectMeta) -> None:
-    if STATUS in (metadata.annotations or ()):
-        raise InvalidArgument(f"annotation {STATUS} is ours to write; remove it")
+    if len(text) > MAX_ANNOTATION:
+        raise TooLarge(f"annotation {REQUEST} has {len(text)} characters, over the limit of {MAX_ANNOTATION}")
+    return _PARSED.get(text) or _PARSED.put(text, _parse_text(text), len(text)) or None
 
 
 def claim(metadata: ObjectMeta) -> Claim:
@@ -100,7 +86,18 @@ def _parse_text(text: str) -> PodRequests:
         raise InvalidArgument(f"annotation {REQUEST} must be a JSON array of requests")
     if len(entries) > MAX_REQUESTS:
         raise TooLarge(f"annotation {REQUEST} has {len(entries)} requests, over the limit of {MAX_REQUESTS}")
-    return PodRequests([_request(index, entry) for index, entry in enumerate(entries)])
+    requests = [_request(index, entry) for index, entry in enumerate(entries)]
+    _refuse_two_pulls(requests)
+    return PodRequests(requests)
+
+
+def _refuse_two_pulls(requests: list[SecretRequest]) -> None:
+    seen: set[Selector] = set()
+    for request in requests:
+        if request.attach and request.selector in seen:
+            raise InvalidArgument(f"two requests want secret {shown(request.name)} for image_pull")
+        if request.attach:
+            seen.add(request.selector)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -130,7 +127,12 @@ def _request(index: int, entry: Any) -> SecretRequest:
 def _checked(entry: dict[str, Any]) -> SecretRequest:
     name = validate_name(entry.get("name"))
     env, file = entry.get("env"), entry.get("file")
-    if env is None and file is None:
+    attach = entry.get("image_pull", False)
+    if attach is True and any(entry.get(other) is not None for other in _OF_CONTAINERS):
+        raise InvalidArgument("image_pull goes with name, version and optional only: the pod's images get it")
+    if not isinstance(attach, bool):
+        raise InvalidArgument("image_pull must be true or false")
+    if env is None and file is None and not attach:
         env = default_env(name)
     if env is not None:
         validate_env(env)
@@ -150,6 +152,7 @@ def _checked(entry: dict[str, Any]) -> SecretRequest:
         _containers(entry.get("containers")),
         None if version is None else validate_version(version),
         None if field is None else validate_field(field),
+        attach,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from injector import keys
-from injector.delivery.staging import Read, Staged, ValueFacts
+from injector.delivery.staging import Read, Staged, ValueFacts, data_key, is_pull_secret
 from injector.k8s.calls import Calls
 from injector.k8s.names import key_id, lease_name, secret_name
 from injector.trust import NamespaceFacts, Namespaces
@@ -138,6 +138,9 @@ class ClusterStaging:
     async def _try_to_stage(self, namespace: NamespaceFacts, resolved: Resolved, read: Read) -> Staged:
         asked_at = self._clock()
         version = await read(resolved)
+        facts = ValueFacts.of(version, resolved)
+        if facts.objection is not None:  # written past us: the API server wouldn't take it
+            return Staged("", resolved, facts)
         lease = await self._apply_lease(namespace, resolved)
         known = self._entries.get((namespace.uid, resolved))
         name = secret_name(self._key_bytes, lease_uid=lease.uid)
@@ -145,7 +148,7 @@ class ClusterStaging:
             await self._calls(
                 "POST",
                 path_of("v1", "secrets", namespace.name),
-                body=secret_object(name, lease, version),
+                body=secret_object(name, lease, resolved, version),
                 accept=METADATA,
             )
         except ApiError as error:
@@ -157,7 +160,7 @@ class ClusterStaging:
         if known is not None and known.staged.name == name:
             staged = known.staged
         else:
-            staged = Staged(name, resolved, ValueFacts.of(version))
+            staged = Staged(name, resolved, facts)
         self._remember((namespace.uid, resolved), _Entry(staged, lease.uid, asked_at))
         return staged
 
@@ -223,12 +226,13 @@ def _named(resolved: Resolved) -> str:
     return f"{resolved.ref.name} in {resolved.ref.scope}{field}"
 
 
-def secret_object(name: str, lease: Metadata, version: SecretVersion) -> Object:
+def secret_object(name: str, lease: Metadata, resolved: Resolved, version: SecretVersion) -> Object:
     """The staged Secret; it goes when its lease goes.
 
     ``blockOwnerDeletion`` stays unset: OpenShift refuses it to whoever can't set finalizers.
     """
     value = base64.b64encode(version.value.reveal_bytes()).decode()
+    pulls = is_pull_secret(resolved)
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -240,6 +244,6 @@ def secret_object(name: str, lease: Metadata, version: SecretVersion) -> Object:
             ],
         },
         "immutable": True,
-        "type": keys.STAGED_TYPE,
-        "data": {keys.DATA_KEY: value},
+        "type": keys.PULL_TYPE if pulls else keys.STAGED_TYPE,
+        "data": {data_key(resolved): value},
     }

@@ -14,6 +14,7 @@ from secrets_svc.core.errors import (
     AlreadyExists,
     Conflict,
     Internal,
+    InvalidArgument,
     NotFound,
     PermissionDenied,
     SecretsError,
@@ -56,12 +57,14 @@ class Call:
     """Who calls, under which request id, and which intent it is.
 
     :param idempotency_key: the caller's own name for the intent, so that it may be repeated.
+    :param edge: which edge it came through, where events tell that.
     :ivar recorded: whether the audit has the call's event.
     """
 
     principal: Principal
     request_id: str
     idempotency_key: str | None = None
+    edge: str | None = None
     recorded: bool = field(default=False, init=False)
 
     @property
@@ -141,9 +144,17 @@ class ControlPlane:
         value: SecretValue,
         *,
         expected: str | None = None,
+        type: SecretType | None = None,
         dry_run: bool = False,
     ) -> SecretMetadata:
-        """Replace a value. Raises ``NotFound``, and ``Conflict`` where ``expected`` is not current."""
+        """Replace a value. Raises ``NotFound``, and ``Conflict`` where ``expected`` is not current.
+
+        :param type: what it must be of, where the caller says so: it stays what it is.
+        """
+
+        def fits(actual: SecretType) -> None:
+            if type is not None and actual is not type:
+                raise InvalidArgument(f"secret {ref} is of type {actual}, which stays: it is not {type}")
 
         def write() -> SecretMetadata:
             if not dry_run:
@@ -153,8 +164,10 @@ class ControlPlane:
                     actor=call.principal.name,
                     operation_id=call.operation_id,
                     expected=expected,
+                    fits=fits,
                 )
             current = self._data_plane.describe(ref)
+            fits(current.type)
             self._data_plane.check(ref, value, current.type)
             if expected is not None and expected != current.version:
                 raise Conflict(f"secret {ref} is not at the expected version any more")
@@ -216,7 +229,8 @@ class ControlPlane:
 
     def whoami(self, call: Call) -> tuple[Binding, ...]:
         """What the caller may do, and where. Anybody who is known may ask."""
-        self._record(call, AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id))
+        event = AuditEvent("api", "whoami", call.principal.name, "ok", call.request_id, detail=_through(call))
+        self._record(call, event)
         return self._policy.bindings_of(call.principal)
 
     def _explain(self, principal: Principal, ref: SecretRef) -> Explanation:
@@ -281,7 +295,7 @@ class ControlPlane:
                 outcome=outcome,
                 request_id=call.request_id,
                 secrets=secrets(result),
-                detail=detail,
+                detail={**_through(call), **detail},
             )
             self._record(call, event)
 
@@ -302,3 +316,7 @@ class ControlPlane:
     def _record(self, call: Call, event: AuditEvent) -> None:
         self._audit.record(event)
         call.recorded = True
+
+
+def _through(call: Call) -> dict[str, object]:
+    return {} if call.edge is None else {"edge": call.edge}

@@ -47,7 +47,7 @@ class AuditSecret:
 class AuditEvent:
     """What happened.
 
-    :param surface: ``api``, ``admission``, ``run`` or ``keys``.
+    :param surface: ``api``, ``admission``, ``run``, ``keys``, ``copy`` or ``import``.
     :param action: the verb, e.g. ``create``, ``admit``, ``read``.
     :param actor: the principal, or the user name in the admission request.
     :param outcome: ``ok`` or the code of the error.

@@ -29,23 +29,33 @@ def check_value(ref: SecretRef, value: SecretValue, type: SecretType, capabiliti
         )
     if len(value) == 0 and not capabilities.empty_value:
         raise Unsupported(f"the value of secret {ref} is empty, which this store can't hold")
-    if type is SecretType.IMAGE_PULL:
-        _check_docker_config(ref, value)
+    objection = docker_config_objection(value) if type is SecretType.IMAGE_PULL else None
+    if objection is not None:
+        raise InvalidArgument(f"the value of image-pull secret {ref} {objection}")
 
 
-def _check_docker_config(ref: SecretRef, value: SecretValue) -> None:
-    """The form of ``kubernetes.io/dockerconfigjson``: an object whose ``auths`` has at least one registry."""
+def docker_config_objection(value: SecretValue) -> str | None:
+    """Why images can't be pulled with ``value``; ``None`` where they can.
+
+    It must be what Kubernetes takes as ``kubernetes.io/dockerconfigjson``, with at least one registry: JSON
+    in UTF-8 without a byte order mark, and without the numbers that only Python reads.
+    """
     try:
-        config = json.loads(value.reveal_bytes())
+        config = json.loads(value.reveal_bytes().decode(), parse_constant=_refuse_constant)
         auths = config["auths"]
         well_formed = isinstance(auths, dict) and bool(auths) and all(map(_is_auth, auths.values()))
     except (ValueError, TypeError, KeyError, RecursionError):
         well_formed = False
-    if not well_formed:
-        raise InvalidArgument(
-            f'the value of image-pull secret {ref} is not a docker config: JSON with a non-empty "auths", '
-            'e.g. {"auths": {"REGISTRY": {"auth": "…"}}}'
-        ) from None
+    if well_formed:
+        return None
+    return (
+        'is not a docker config: JSON in UTF-8 with a non-empty "auths", e.g. '
+        '{"auths": {"REGISTRY": {"auth": "…"}}}'
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _is_auth(entry: object) -> bool:

@@ -14,10 +14,11 @@ from secrets_svc.core.policy import Binding, Policy, Role
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, remember_audit_file
+from secrets_svc.edges.gate.authentication import TokenAuthenticator
+from secrets_svc.edges.gate.gate import App
 from secrets_svc.edges.rest.app import build_app
-from secrets_svc.edges.rest.authentication import TokenAuthenticator
-from secrets_svc.edges.rest.gate import App
 from secrets_svc.runtime.files import ensure_token, read_token
+from secrets_svc.runtime.flyte import with_flyte
 from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.probing import Probing
 from secrets_svc.runtime.settings import Settings
@@ -28,9 +29,13 @@ ADMIN = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The control and data plane of one process, joined."""
+    """The control and data plane of one process, joined.
+
+    :ivar app: all edges. :ivar grpc_app: what speaks gRPC, where the settings want it.
+    """
 
     app: App
+    grpc_app: App | None
     audit: AuditSink
     metrics: Metrics
     stores: Stores
@@ -56,18 +61,23 @@ def build_service(settings: Settings, state: Path) -> Service:
         probing = Probing("writer", data_plane.probes())
         undo.callback(probing.close)
         organization = settings.organization.name
-        app = build_app(
-            control=ControlPlane(policy=_policy(settings), data_plane=data_plane, audit=audit),
+        control = ControlPlane(policy=_policy(settings), data_plane=data_plane, audit=audit)
+        authenticator = _authenticator(settings, state)
+        app: App = build_app(
+            control=control,
             organization=organization,
-            authenticator=_authenticator(settings, state),
+            authenticator=authenticator,
             record=audit.record,
             ready=lambda: data_plane.is_answering(organization),
             states=lambda: probing.beside(data_plane.states()),
             metrics=metrics.text,
             body_deadline=settings.server.body_deadline,
         )
+        grpc_app = None
+        if settings.flyte.enabled:
+            app, grpc_app = with_flyte(app, settings, control, authenticator, audit.record)
         probing.start()
-        return Service(app, audit, metrics, stores, undo.pop_all().close)
+        return Service(app, grpc_app, audit, metrics, stores, undo.pop_all().close)
 
 
 def _policy(settings: Settings) -> Policy:

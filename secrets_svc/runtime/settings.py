@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -63,10 +64,23 @@ def _label_key(text: str) -> str:
     return text
 
 
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        is_plain = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_plain = False
+    beside = parts.username or parts.password or parts.query or parts.fragment or parts.path.strip("/")
+    if parts.scheme not in ("http", "https") or not is_plain or beside or not text.isascii():
+        raise ValueError('must be a scheme, a host and perhaps a port, e.g. "https://secrets.example.com"')
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_path)]
 Label = Annotated[str, AfterValidator(_label)]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 Address = Annotated[str, AfterValidator(_address)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 PrincipalName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_principal)]
 
 
@@ -249,6 +263,66 @@ class ClusterSettings(Group):
         return self
 
 
+class FlytePodsSettings(Group):
+    """Pods of Flyte 1, Flyte 2 and Union. Without this table what they ask for is not heard."""
+
+    preset: Literal["flyte1", "flyte2", "union"] | None = Field(
+        None,
+        description="Adds the proof of scope that fits an engine as it comes. flyte1 and union: the "
+        "namespace is called {project}-{domain}; flyte2: the pod is made by the engine's own account, which "
+        "sets the labels, in its one namespace (needs guard G1). Without it only the proofs that are "
+        "configured elsewhere hold.",
+    )
+    namespace: Label = Field(
+        "flyte", description="For flyte2: the namespace of the Helm release, with the engine's account."
+    )
+    release: Label = Field(
+        "flyte",
+        description="For flyte2: name of the Helm release. Its account is called so if that holds "
+        '"flyte-binary", else RELEASE-flyte-binary.',
+    )
+    task_namespaces: tuple[Label, ...] = Field(
+        (),
+        description="For flyte2: where it makes task pods (actions.kubernetes.namespace of its chart). Give "
+        "them a namespace of their own.",
+    )
+    shared_namespace: bool = Field(
+        False,
+        description="For flyte2: task pods may be in the namespace of the engine's own account, as its chart "
+        "has it. Then whoever has pods made there past the engine, by an app for one, may run them under "
+        "that account and claim any project.",
+    )
+    domains: tuple[Label, ...] = Field(
+        ("development", "staging", "production"),
+        min_length=1,
+        description="For flyte1 and union: all domains there are; the defaults are Flyte's own.",
+    )
+    env_prefix: str = Field(
+        "_UNION_",
+        pattern=r"^[A-Z_][A-Z0-9_]{0,62}$",
+        description="What names of variables begin with; flytekit is told in the pod. _FSEC_ for code of "
+        "Flyte 1 that has it hard-wired.",
+    )
+    groups: Literal["ignored", "named"] = Field(
+        "ignored",
+        description="What a request's group means. ignored: group db, key password is the secret password, "
+        "as Flyte 2 and Union look it up. named: it is the secret db_password.",
+    )
+
+    @model_validator(mode="after")
+    def _keeps_tasks_from_the_engine(self) -> Self:
+        if self.preset != "flyte2":
+            return self
+        if not self.task_namespaces:
+            raise ValueError("must name task_namespaces with preset flyte2")
+        if self.namespace in self.task_namespaces and not self.shared_namespace:
+            raise ValueError(
+                "has tasks in the engine's own namespace, where they could take its account: give them "
+                "another one, or set shared_namespace if you know who has pods made there"
+            )
+        return self
+
+
 class InjectorSettings(Group):
     """The admission webhook."""
 
@@ -290,6 +364,12 @@ class InjectorSettings(Group):
         description='Proof by namespace map, e.g. {"shop-production" = {project = "shop", domain = '
         '"production"}}. A namespace that is not here proves nothing.',
     )
+    image_pull_secrets: tuple[str, ...] = Field(
+        (),
+        description="Names of image-pull secrets that every pod of a proven scope gets, also one that asks "
+        "for nothing; found by precedence, left out where absent. The webhook must be sent those pods.",
+    )
+    flyte: FlytePodsSettings | None = Field(None, description="See below.")
     cluster: ClusterSettings | None = Field(None, description="See below; required by secret serve injector.")
 
 
@@ -299,6 +379,51 @@ class AuditSettings(Group):
     file: AbsolutePath | None = Field(
         None, description="By default audit.jsonl in the state folder; mode 0600."
     )
+
+
+class FlyteSettings(Group):
+    """The services that Flyte's and Union's own clients call. They need the extra flyte."""
+
+    enabled: bool = Field(
+        False,
+        description="Whether they are served, beside the REST API at server.listen, and at grpc_listen.",
+    )
+    public_url: PublicUrl | None = Field(
+        None,
+        description='Where clients reach server.listen, e.g. "https://secrets.example.com". They are told '
+        "this, and nothing that a request says. Without it they stay where they are, without access tokens.",
+    )
+    allow_clear_text: bool = Field(
+        False,
+        description="Whether public_url may be http. A client that is sent there shows its token and the "
+        "values of secrets to everybody on the way.",
+    )
+    grpc_listen: Address | None = Field(
+        None,
+        description="HOST:PORT for gRPC, which Union's v1 client speaks; none by default. With "
+        "server.tls_cert by TLS, without it in clear, which only loopback may be.",
+    )
+    anonymous_principal: PrincipalName | None = Field(
+        None,
+        description="Who a caller without credentials is: Flyte's client sends none over plain HTTP. Whoever "
+        "can reach this machine's loopback then has that principal's rights; listen and grpc_listen must be "
+        "loopback. None by default: such callers are refused.",
+    )
+    cluster: Label | None = Field(
+        None, description="What clients are told the cluster is called; the organization's name by default."
+    )
+    access_token_lifetime: int = Field(
+        3600, ge=60, le=86400, description="Seconds that a token of /oauth2/token is good for."
+    )
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if not self.enabled and self.model_fields_set - {"enabled"}:
+            raise ValueError("enabled must be true for the other settings to mean anything")
+        clear = self.public_url is not None and not self.public_url.startswith("https://")
+        if clear and not self.allow_clear_text:
+            raise ValueError("public_url must be https; allow_clear_text says what else would mean")
+        return self
 
 
 class LoggingSettings(Group):
@@ -325,5 +450,6 @@ class Settings(Group):
         "the last names its store alone, for all that is left.",
     )
     injector: InjectorSettings = InjectorSettings()
+    flyte: FlyteSettings = FlyteSettings()
     audit: AuditSettings = AuditSettings()
     logging: LoggingSettings = LoggingSettings()

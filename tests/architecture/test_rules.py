@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("cli", "injector", "secrets_svc")
 #: The only modules that may see the bytes of a value (STYLE: a handful), and why.
 MAY_REVEAL = {
-    "cli/commands/run.py": "a task's environment",
     "cli/context.py": "the token in the command line's configuration",
+    "cli/task_environment.py": "a task's environment",
     "cli/task_files.py": "a task's files",
     "injector/k8s/staging.py": "stages them beside pods",
     "secrets_svc/backends/aws/values.py": "sends them",
@@ -30,7 +30,7 @@ MAY_REVEAL = {
     "secrets_svc/client/http.py": "sends them",
     "secrets_svc/core/intents.py": "fingerprints of writes, under a key",
     "secrets_svc/data/limits.py": "looks whether they are of their type, or fit a variable",
-    "secrets_svc/edges/rest/authentication.py": "digests of tokens",
+    "secrets_svc/edges/gate/authentication.py": "digests of tokens",
 }
 MAX_MODULE = 500
 MAX_FUNCTION = 60

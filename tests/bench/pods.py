@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import flyte_pods
 
-def review(*, secrets: int, kilobytes: float, dry_run: bool = False) -> bytes:
-    """An AdmissionReview of about ``kilobytes``: two containers and an init container, managed fields as
-    filler; ``secrets`` requests, every other one a file."""
+from injector.dialects.flyte_text import FlyteSecret, Mount
+
+#: Labels and annotations for so many secrets.
+Marks = Callable[[int], dict[str, dict[str, str]]]
+
+
+def our_marks(secrets: int) -> dict[str, dict[str, str]]:
+    """Labels and annotation of our dialect."""
     requests = [
         {"name": f"secret-{index}"} if index % 2 else {"name": f"secret-{index}", "file": f"files/{index}"}
         for index in range(secrets)
     ]
+    return {
+        "labels": {"secrets-svc.internal/project": "shop", "secrets-svc.internal/domain": "production"},
+        "annotations": {"secrets-svc.internal/request": json.dumps(requests)},
+    }
+
+
+def flytes_marks(secrets: int) -> dict[str, dict[str, str]]:
+    """The same in Flyte's dialect, as Flyte 2 stamps it."""
+    mounts = (Mount.FILE, Mount.ENV_VAR)
+    wanted = [
+        FlyteSecret(key=f"secret-{index}", mount=mounts[index % 2], env_var=f"SECRET_{index}" * (index % 2))
+        for index in range(secrets)
+    ]
+    return flyte_pods.marks(wanted)
+
+
+def review(*, secrets: int, kilobytes: float, dry_run: bool = False, marks: Marks = our_marks) -> bytes:
+    """An AdmissionReview of about ``kilobytes``: two containers and an init container, managed fields as
+    filler; ``secrets`` requests, every other one a file."""
     entries = 20 if kilobytes > 8 else 2
     env = [{"name": f"SETTING_{index}", "value": "v" * 40} for index in range(entries)]
     pod: dict[str, Any] = {
@@ -21,8 +47,7 @@ def review(*, secrets: int, kilobytes: float, dry_run: bool = False) -> bytes:
         "metadata": {
             "generateName": "task-",
             "namespace": "shop-production",
-            "labels": {"secrets-svc.internal/project": "shop", "secrets-svc.internal/domain": "production"},
-            "annotations": {"secrets-svc.internal/request": json.dumps(requests)},
+            **marks(secrets),
             "managedFields": [],
         },
         "spec": {

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from bulkheads import bulkheads
 from measuring import CONNECTIONS, REQUESTS, load, median
-from pods import review
+from pods import flytes_marks, review
 from servers import Measured, floor, ours
 
 ROUNDS = 7
@@ -29,6 +29,7 @@ def main() -> None:
     """The chapters that are named on the command line, or all."""
     chapters: dict[str, Callable[[], None]] = {
         "admissions": admissions,
+        "flyte": flyte,
         "sizes": sizes,
         "start": start_up,
         "stored": stored,
@@ -57,6 +58,27 @@ def admissions() -> None:
         slower = median(each["ours"][1] / each[name][1] for each in rounds)
         print(f"| {name} | {cpu:.0f} | {1e6 / cpu:,.0f} | {p99:.0f} | {rate:.2f} | {slower:.1f} |")
     print(f"\nMedians of {ROUNDS} rounds of {REQUESTS} admissions each, the servers in turn.\n")
+
+
+def flyte() -> None:
+    """Warm admissions of Flyte's pods against those of our own dialect."""
+    bodies = {
+        "our dialect": review(secrets=4, kilobytes=10.7),
+        "Flyte's": review(secrets=4, kilobytes=10.7, marks=flytes_marks),
+    }
+    with ours("[injector.flyte]\n") as service:
+        create(service, 4)
+        for body in bodies.values():
+            load(service, body, requests=400)
+        rounds = [{name: load(service, body) for name, body in bodies.items()} for _ in range(ROUNDS)]
+    print("### Warm admissions of Flyte's pods: 10.7 kB pod, 4 secrets\n")
+    print("| dialect | CPU µs per admission | p99 µs | cost / our dialect's |\n|---|---|---|---|")
+    for name in bodies:
+        cpu = median(each[name][0] for each in rounds)
+        p99 = median(each[name][1] for each in rounds)
+        ratio = median(each[name][0] / each["our dialect"][0] for each in rounds)
+        print(f"| {name} | {cpu:.0f} | {p99:.0f} | {ratio:.2f} |")
+    print(f"\nMedians of {ROUNDS} rounds of {REQUESTS} admissions each, one server, the dialects in turn.\n")
 
 
 def sizes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import pty
@@ -32,6 +33,8 @@ level = "debug"
 body_deadline = 0.5
 [policy]
 bindings = [{principal = "viewer", role = "viewer"}]
+[flyte]
+enabled = true
 [injector.namespaces]
 shop-production = {project = "shop", domain = "production"}
 """
@@ -142,6 +145,32 @@ def calls_of_the_api(journey: Journey) -> None:
     call("GET", "/openapi.json")
 
 
+def calls_of_flytes_client(journey: Journey) -> None:
+    import base64
+
+    secret = base64.b64encode(journey.canary.data).decode()
+    secrets = "/flyteidl2.secret.SecretService/"
+    spec = {"binaryValue": secret}
+    id = {"name": "flyte", **SCOPE}
+    call = journey.call
+    for _ in range(2):
+        call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": spec})
+    call("POST", secrets + "UpdateSecret", {"id": id, "secretSpec": spec})
+    call("POST", secrets + "UpdateSecret", {"id": {"name": "absent"}, "secretSpec": spec})
+    call("POST", secrets + "GetSecret", {"id": id})
+    call("POST", secrets + "ListSecrets", {})
+    # Where a value must not be, and messages that are none.
+    call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": {**spec, "type": 99}})
+    call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": {secret: secret}})
+    call("POST", secrets + "CreateSecret", {"id": id, "secretSpec": spec}, token="wrong")
+    call("POST", secrets + "ListSecrets", {"token": secret})
+    for kind in ("application/proto", "application/grpc", "text/plain", "application/json"):
+        call("POST", secrets + "CreateSecret", journey.canary.data, content_type=kind)
+    basic = "Basic " + base64.b64encode(b"admin:" + journey.canary.data).decode()
+    call("POST", "/oauth2/token", journey.canary.data, authorization=basic)
+    call("POST", secrets + "DeleteSecret", {"id": id})
+
+
 def bad_calls_of_the_api(journey: Journey) -> None:
     value, call = journey.value, journey.call
     [text] = value.values()
@@ -241,6 +270,53 @@ def tasks(journey: Journey) -> None:
     cli("run", *WHERE, "--file", "piped", "--", "sh", "-c", "kill -9 $$")
     cli("create", "long", *WHERE, "-f", journey.input("long", data.replace(b"\x00", b"") + b"x" * 140_000))
     cli("run", *WHERE, "--env", "long", "--", "true")
+
+
+#: A Python task with a state folder that tells all it can, as a crash reporter would.
+PYTHON_TASK = """
+import hashlib, traceback
+from secrets_svc.task import Secret, requires_secrets, secrets
+
+@requires_secrets({asked})
+def task():
+    value = secrets.get_bytes("piped")
+    print(hashlib.sha256(value).hexdigest(), value, [value])
+    text = secrets.get("piped")
+    print(repr(text), [text])
+    raise RuntimeError("of the task's own")
+
+try:
+    task()
+except Exception as error:
+    print(*traceback.TracebackException.from_exception(error, capture_locals=True).format())
+"""
+
+
+def python_tasks(journey: Journey) -> None:
+    server = journey.server
+    digest = hashlib.sha256(journey.canary.data).hexdigest().encode()
+    for asked, arrives in (
+        ('Secret("piped", file="v")', True),
+        ('Secret("piped", env="V")', b"\x00" not in journey.canary.data),
+        ('Secret("piped", file="v"), "absent"', False),
+        ('Secret("piped", file="v"), Secret("long", env="LONG")', False),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", PYTHON_TASK.format(asked=asked)],
+            env={
+                **server.environment,
+                "SECRET_DEBUG": "1",
+                "SECRET_LOCAL_STATE": str(server.state),
+                "SECRET_PROJECT": "shop",
+                "SECRET_DOMAIN": "production",
+            },
+            cwd=server.folder,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        said = journey.search.add(f"python task {asked}", done.stdout + done.stderr)
+        assert (digest in said) == arrives, said
 
 
 def admissions(journey: Journey) -> None:
@@ -365,6 +441,7 @@ TRAVELS = {
     "login": None,  # takes no value
     "settings": None,  # takes no value
     "backend": None,  # takes no value
+    "import": None,  # asks for metadata alone
 }
 
 
@@ -388,10 +465,12 @@ def test_a_value_is_seen_nowhere(launch: Launch, canary: Canary, tmp_path: Path)
     try:
         calls_of_the_api(journey)
         bad_calls_of_the_api(journey)
+        calls_of_flytes_client(journey)
         commands_that_write(journey)
         values_as_arguments(journey)
         commands_that_look(journey)
         tasks(journey)
+        python_tasks(journey)
         admissions(journey)
         prompts(journey)
         maintenance(journey)

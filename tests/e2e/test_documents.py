@@ -111,6 +111,30 @@ def test_the_session_of_the_readme_is_as_shown(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+def test_the_session_with_python_is_as_shown(tmp_path: Path) -> None:
+    """Its blocks of code are files, named in their first lines."""
+    page = text_of(ROOT / "docs" / "asking-from-python.md")
+    server = Server(tmp_path)
+    server.start()
+    server.environ = {
+        "PATH": f"{Path(sys.executable).parent}:{server.environment['PATH']}",
+        "STATE": str(server.state),
+    }
+    for block in blocks(page):
+        if block.language == "python":
+            name = re.match(r"# (\w+\.py)\n", block.text)
+            assert name is not None, block.text
+            (tmp_path / name[1]).write_text(block.text)
+    typed = [step for block in blocks(page) if block.language == "console" for step in steps(block.text)]
+    try:
+        assert len(typed) > 6
+        for step, (code, output) in zip(typed, in_one_shell(server, typed), strict=True):
+            assert code == 0, f"{step.command}\n{output}"
+            assert yaml_elided(output) == yaml_elided(step.output), step.command
+    finally:
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_generated_parts_are_up_to_date(page: Path) -> None:
     """Help blocks and the table of backends; ``make docs`` makes them anew."""

@@ -175,11 +175,14 @@ class Installation:
         """With a token of the injector's account."""
         return self.cluster.kubeconfig_with(self.cluster.token(SYSTEM, ACCOUNT, seconds=3600))
 
-    def lead_to(self, server: Server) -> None:
-        """Have the webhook configuration lead to ``server``, and wait until the API server follows it."""
+    def lead_to(self, server: Server, *, webhooks: int = 1) -> None:
+        """Have the webhook configuration's entries lead to ``server``; wait until the API server follows."""
         bundle = base64.b64encode(server.ca.read_bytes()).decode()
         config = {"url": server.url, "caBundle": bundle}
-        patch = [{"op": "replace", "path": "/webhooks/0/clientConfig", "value": config}]
+        patch = [
+            {"op": "replace", "path": f"/webhooks/{index}/clientConfig", "value": config}
+            for index in range(webhooks)
+        ]
         self.api("PATCH", WEBHOOK, patch, content_type="application/json-patch+json").ok()
         before = server.admissions()
 
@@ -276,7 +279,7 @@ class Installation:
         """The staged Secrets of a namespace."""
         items = self.api("GET", f"/api/v1/namespaces/{namespace}/secrets").ok()["items"]
         ours = [item for item in items if item["metadata"]["name"].startswith("ss-")]
-        return {item["metadata"]["name"]: base64.b64decode(item["data"]["value"]) for item in ours}
+        return {item["metadata"]["name"]: base64.b64decode(*item["data"].values()) for item in ours}
 
     def leases(self, namespace: str) -> list[dict[str, Any]]:
         """Our leases in a namespace."""

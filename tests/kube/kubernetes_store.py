@@ -22,6 +22,7 @@ from secrets_svc.core.ports import SecretReader, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
 from secrets_svc.core.value import SecretValue
+from secrets_svc.kube.api import ApiServer, Object
 
 SCOPE = Scope("flyte", "production", "shop")
 #: As Flyte's own service writes it (flyte/v2/secret/service/secret_service.go).
@@ -125,6 +126,25 @@ class Store:
         object_ = copy.deepcopy(self.object(ref))
         change(object_)
         self.cluster.kubectl("replace", "-f", "-", stdin=json.dumps(object_))
+
+
+class Recording:
+    """An API server of which every answer is kept.
+
+    :ivar answers: method and path with what came.
+    """
+
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+        self.answers: list[tuple[str, Object]] = []
+
+    def call(self, method: str, path: str, **more: Any) -> Object:
+        answer = self._api.call(method, path, **more)
+        self.answers.append((f"{method} {path}", answer))
+        return answer
+
+    def close(self) -> None:
+        self._api.close()
 
 
 def encoded(data: Mapping[str, bytes]) -> dict[str, str]:

@@ -12,9 +12,11 @@ from typing import Any
 import jsonpatch
 
 from injector.delivery.memory import InMemoryStaging
+from injector.dialects import Dialect, ours
 from injector.handler import AdmissionHandler
 from injector.proofs import NamespaceMap
-from injector.requests import Claim
+from injector.requests import Claim, SecretRequest
+from injector.trust import Proof
 from secrets_svc.core.audit import AuditEvent, AuditSink
 from secrets_svc.core.errors import Changed, InvalidArgument, SecretsError
 from secrets_svc.core.ports import Resolved, SecretVersion
@@ -29,6 +31,7 @@ STATUS = "secrets-svc.internal/status"
 FILES = "/var/run/secrets/secrets-svc"
 NAMESPACE = "shop-production"
 SHOP = Scope("flyte", "production", "shop")
+NAMESPACE_IS_SHOP = (NamespaceMap("flyte", {NAMESPACE: Claim("shop", "production")}),)
 
 
 class RecordingReader:
@@ -39,16 +42,21 @@ class RecordingReader:
 
     def __init__(self) -> None:
         self.values: dict[SecretRef, tuple[str, bytes]] = {}
+        self.types: dict[SecretRef, SecretType] = {}
         self.resolves = 0
         self.reads = 0
         self.failing: SecretsError | None = None
         self.before_read: Callable[[], None] = lambda: None
         self._tokens = 0
 
-    def put(self, name: str, value: bytes, scope: Scope = SHOP) -> None:
+    def put(
+        self, name: str, value: bytes, scope: Scope = SHOP, type: SecretType = SecretType.GENERIC
+    ) -> None:
         """Write ``value``; each write has its own token."""
         self._tokens += 1
-        self.values[SecretRef(scope, name)] = (f"token-{self._tokens}", value)
+        ref = SecretRef(scope, name)
+        self.values[ref] = (f"token-{self._tokens}", value)
+        self.types[ref] = type
 
     @property
     def calls(self) -> int:
@@ -62,7 +70,7 @@ class RecordingReader:
             raise self.failing
         found = {ref: self.values[ref] for ref in refs if ref in self.values}
         return {
-            ref: Resolved(ref, token, SecretType.GENERIC, len(value)) for ref, (token, value) in found.items()
+            ref: Resolved(ref, token, self.types[ref], len(value)) for ref, (token, value) in found.items()
         }
 
     def read(self, ref: SecretRef, token: str) -> SecretVersion:
@@ -74,7 +82,7 @@ class RecordingReader:
         current, value = self.values[ref]
         if current != token:
             raise Changed("it changed")
-        return SecretVersion(ref, token, SecretType.GENERIC, SecretValue(value))
+        return SecretVersion(ref, token, self.types[ref], SecretValue(value))
 
     def close(self) -> None:
         """Nothing to close."""
@@ -95,7 +103,16 @@ class AuditList(list[AuditEvent], AuditSink):
 class Kit:
     """A handler with everything around it in reach."""
 
-    def __init__(self, *, inline: bool = True, deadline: float = 5.0, last_known_good: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        inline: bool = True,
+        deadline: float = 5.0,
+        last_known_good: float = 0.0,
+        dialects: Sequence[Dialect] = (ours,),
+        proofs: Sequence[Proof] | None = None,
+        pulls: Sequence[SecretRequest] = (),
+    ) -> None:
         self.reader = RecordingReader()
         self.audit = AuditList()
         self.staging = InMemoryStaging(keep_values=True)
@@ -112,7 +129,9 @@ class Kit:
         self.handler = AdmissionHandler(
             reading=self.reading,
             staging=self.staging,
-            proofs=[NamespaceMap("flyte", {NAMESPACE: Claim("shop", "production")})],
+            dialects=dialects,
+            proofs=NAMESPACE_IS_SHOP if proofs is None else proofs,
+            pulls=pulls,
             audit=self.audit,
             deadline=deadline,
         )

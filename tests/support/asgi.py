@@ -16,6 +16,7 @@ class Exchange:
     """One request, what it took of the body, and what it was sent.
 
     :param parts: the body, in the pieces it arrives in. :param hang: no more comes after them, and no end.
+    :param trailers: whether the server can send some, as one for HTTP/2 can.
     """
 
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -23,6 +24,7 @@ class Exchange:
     method: str = "POST"
     path: str = "/v1/secrets"
     hang: bool = False
+    trailers: bool = False
     taken: int = 0
     sent: list[Message] = field(default_factory=list)
 
@@ -44,7 +46,8 @@ class Exchange:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
-            "http_version": "1.1",
+            "http_version": "2" if self.trailers else "1.1",
+            "extensions": {"http.response.trailers": {}} if self.trailers else {},
             "method": self.method,
             "path": unquote(path),
             "raw_path": path.encode(),
@@ -59,6 +62,12 @@ class Exchange:
         start = self.sent[0]
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
         return start["status"], headers, b"".join(each.get("body", b"") for each in self.sent[1:])
+
+    @property
+    def sent_trailers(self) -> dict[str, str]:
+        """The answer's trailers."""
+        ends = [each for each in self.sent if each["type"] == "http.response.trailers"]
+        return {name.decode(): value.decode() for each in ends for name, value in each["headers"]}
 
     async def _run(self, app: Callable[..., Awaitable[None]], scope: dict[str, Any]) -> None:
         await app(scope, self.receive, self.send)

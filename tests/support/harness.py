@@ -106,6 +106,11 @@ class Server:
         return self._lines["API"]
 
     @property
+    def grpc(self) -> str:
+        """``HOST:PORT`` of gRPC, as announced."""
+        return self._lines["gRPC"]
+
+    @property
     def webhook(self) -> str:
         """URL of the admission webhook, as announced."""
         return self._lines["webhook"]

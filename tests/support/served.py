@@ -21,6 +21,7 @@ from admissions import AuditList, apply, pod, review
 from asgi import Exchange
 
 from injector.delivery.memory import InMemoryStaging
+from injector.dialects import ours
 from injector.handler import AdmissionHandler
 from injector.proofs import NamespaceMap
 from injector.requests import Claim
@@ -46,9 +47,10 @@ from secrets_svc.data.reading import ScopedReading
 from secrets_svc.data.retrying import RetryingWriter
 from secrets_svc.data.store_reading import ReadingOptions, StoreReading
 from secrets_svc.data.writing import RoutedWriter, ValidatedWriter
+from secrets_svc.edges.gate.authentication import TokenAuthenticator
+from secrets_svc.edges.gate.gate import Gate
 from secrets_svc.edges.rest.app import build_api
-from secrets_svc.edges.rest.authentication import TokenAuthenticator
-from secrets_svc.edges.rest.gate import Gate
+from secrets_svc.edges.rest.manners import RestManners
 from secrets_svc.testing.harness import ACTOR, BackendHarness
 
 TOKEN = secrets.token_urlsafe(32)
@@ -89,7 +91,7 @@ def _built() -> Gate:
     api = build_api(control=cast("ControlPlane", _Control()), organization="nobody")
     api.state = cast("Any", _State())
     authenticator = TokenAuthenticator({ACTOR: SecretValue(TOKEN.encode())})
-    return Gate(api, authenticator=authenticator, record=AuditList().record)
+    return Gate(api, manners=RestManners(authenticator), record=AuditList().record)
 
 
 def _app() -> Gate:
@@ -286,6 +288,7 @@ class AdmissionReader:
         handler = AdmissionHandler(
             reading=self._reading,
             staging=staging,
+            dialects=[ours],
             proofs=[NamespaceMap(scope.organization, {NAMESPACE: Claim(scope.project, scope.domain)})],
             audit=AuditList(),
             deadline=30.0,

@@ -10,6 +10,7 @@
     marks.py, operations.py    what an operation id stood for, and where that rests
     writer.py, listing.py      the writer's side: it asks for metadata alone
     reader.py                  the reader's side
+    foreign.py, taking_over.py what Flyte's own service wrote here, made ours in place
 
 One secret is one Secret, and its metadata are that Secret's labels and annotations, written with the value.
 Beside them lie one Secret with the key that operations are compared under, and a Lease for each operation of

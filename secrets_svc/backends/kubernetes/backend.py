@@ -12,9 +12,12 @@ from secrets_svc.backends.kubernetes.namespace import Namespace
 from secrets_svc.backends.kubernetes.policy import policy
 from secrets_svc.backends.kubernetes.reader import KubernetesReader
 from secrets_svc.backends.kubernetes.settings import KubernetesSettings, Way
+from secrets_svc.backends.kubernetes.taking_over import KubernetesTakeOver
 from secrets_svc.backends.kubernetes.versions import KEPT
 from secrets_svc.backends.kubernetes.writer import MAX_VALUE, KubernetesWriter
+from secrets_svc.core.errors import Unsupported
 from secrets_svc.core.ports import Backend, Capabilities, SecretReader, SecretWriter
+from secrets_svc.core.taking_over import TakeOver
 from secrets_svc.core.templates import PathTemplate
 from secrets_svc.kube.api import connect
 
@@ -52,6 +55,15 @@ class KubernetesBackend:
             return ExistingReader(places, PathTemplate(settings.existing), lookups=settings.lookups)
         namespace = _namespace(settings, settings.reader_way(), _CALLERS + settings.lookups)
         return KubernetesReader(namespace, lookups=settings.lookups)
+
+    def open_take_over(
+        self, settings: KubernetesSettings, *, organization: str, kubeconfig: Path | None, context: str | None
+    ) -> TakeOver:
+        """See :class:`~secrets_svc.core.taking_over.TakesOver`."""
+        if settings.existing is not None:
+            raise Unsupported("a store of existing Secrets takes none over: they are somebody else's")
+        way = settings.writer_way() if kubeconfig is None else Way(kubeconfig, context)
+        return KubernetesTakeOver(_namespace(settings, way, 1), organization)
 
     def policy(self, settings: KubernetesSettings, *, role: str) -> str:
         """See :class:`~secrets_svc.core.abilities.PrintsPolicy`."""

@@ -76,7 +76,7 @@ def _secrets(
     """Names of objects behind ``after``, in order, and what they hold."""
     size = min(at_once, _AT_ONCE)
     found = [
-        _Objects(namespace, selector, size).behind(after) for selector in names.selectors(within, exact=exact)
+        Objects(namespace, selector, size).behind(after) for selector in names.selectors(within, exact=exact)
     ]
     for name, object_ in heapq.merge(*found, key=lambda each: each[0]):
         metadata = _readable(name, object_)
@@ -102,8 +102,11 @@ def _readable(name: str, object_: Object) -> SecretMetadata | None:
     return None if found.terminating else found.metadata
 
 
-class _Objects:
-    """What one selector finds, in the order of names."""
+class Objects:
+    """What one selector finds, in the order of names, as metadata alone.
+
+    :param size: objects of one page.
+    """
 
     def __init__(self, namespace: Namespace, selector: str, size: int) -> None:
         self._namespace = namespace
@@ -111,6 +114,7 @@ class _Objects:
         self._size = size
 
     def behind(self, after: str) -> Iterator[tuple[str, Object]]:
+        """Names of objects behind ``after``, and what they say. Raises :class:`ApiError` as it comes."""
         while True:
             try:
                 answer = self._page(_continued_behind(after) if after else "")

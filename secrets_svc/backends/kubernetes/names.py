@@ -17,6 +17,10 @@ MANAGED_VALUE = "true"
 FLYTE_DOMAIN = "app.flyte.org/domain"
 FLYTE_PROJECT = "app.flyte.org/project"
 
+# Union's: image-pull Secrets that its webhook copies, which have another form than secrets.
+UNION_TYPE = "union.ai/secret-type"
+UNION_PULL = "image-pull-secret"
+
 #: Label: the organization, which Flyte's labels don't tell.
 ORGANIZATION = f"{DOMAIN}/organization"
 
@@ -77,6 +81,11 @@ def selectors(within: Scope, *, exact: bool) -> tuple[str, str]:
     """
     parts = ",".join([f"{MANAGED}={MANAGED_VALUE}", *_scope_parts(within, exact=exact)])
     return f"{parts},{ORGANIZATION}={within.organization}", f"{parts},!{ORGANIZATION}"
+
+
+def written_by_flyte() -> tuple[str, str]:
+    """Label selectors for all that Flyte's service, this one in its form, and Union's wrote."""
+    return f"{MANAGED}={MANAGED_VALUE}", f"{UNION_TYPE}={UNION_PULL}"
 
 
 def _scope_parts(within: Scope, *, exact: bool) -> Iterator[str]:

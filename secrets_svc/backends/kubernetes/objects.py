@@ -56,8 +56,11 @@ def encoded(value: SecretValue) -> str:
     return base64.b64encode(value.reveal_bytes()).decode()
 
 
-def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark) -> Object:
-    """What says all of a secret but its value. :param name: storage name."""
+def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark | None) -> Object:
+    """What says all of a secret but its value.
+
+    :param name: storage name. :param mark: of the operation that writes the value, if one does.
+    """
     annotations = {
         names.NAME: name,
         names.TYPE: metadata.type.value,
@@ -65,8 +68,9 @@ def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark) -> O
         names.CREATED_BY: metadata.created_by,
         names.UPDATED_AT: metadata.updated_at.isoformat(),
         names.UPDATED_BY: metadata.updated_by,
-        names.OPERATION: mark.text(),
     }
+    if mark is not None:
+        annotations[names.OPERATION] = mark.text()
     if metadata.size is not None:
         annotations[names.SIZE] = str(metadata.size)
     return {"labels": names.labels_of(metadata.ref.scope), "annotations": annotations}

@@ -16,6 +16,7 @@ from secrets_svc.backends.kubernetes.versions import KEPT, Note, fitting, key_of
 from secrets_svc.core.secret import SecretMetadata
 from secrets_svc.core.value import SecretValue
 from secrets_svc.kube.api import Object, Patch
+from secrets_svc.kube.informer import Metadata
 
 
 def replacement(
@@ -62,6 +63,27 @@ def rollback(
         keeping + list(_said(name, current, draft, mark, kept)),
         bare + list(_said(name, current, draft, mark, ())),
     )
+
+
+def adoption(name: str, current: Held, metadata: Metadata) -> Patch:
+    """What makes a secret ours that somebody else wrote: labels and annotations, and nothing of its value.
+
+    :param name: storage name. :param metadata: of the object, as it was looked at.
+    """
+    patch = _guard(current)
+    if not current.annotations:
+        patch.append(_add("/metadata/annotations", {}))
+    said = labels_and_annotations(name, current.metadata, None)
+    there = {"labels": metadata.labels, "annotations": metadata.annotations}
+    for field, texts in said.items():
+        for key, text in texts.items():
+            if there[field].get(key) != text:
+                patch.append(_add(f"/metadata/{field}/{_pointer(key)}", text))
+    # From here on our annotations count again: none may speak of a value before that somebody replaced.
+    stale = {names.SIZE, names.OPERATION} if current.metadata.size is None else set()
+    for key in sorted(stale & current.annotations):
+        patch.append({"op": "remove", "path": f"/metadata/annotations/{_pointer(key)}"})
+    return patch
 
 
 def _kept(current: Held, draft: SecretMetadata, versions: int) -> tuple[Note, ...]:

@@ -35,6 +35,12 @@ class _Entry:
     manager: str
     at: datetime | None
     keys: frozenset[str]
+    immutable: bool
+
+
+def may_be_immutable(object_: Object) -> bool:
+    """Whether somebody set the field ``immutable``. The server tells that, but not to what."""
+    return any(entry.immutable for entry in _entries(object_))
 
 
 def data_keys(object_: Object) -> frozenset[str]:
@@ -75,7 +81,9 @@ def _entries(object_: Object) -> Iterator[_Entry]:
         if isinstance(entry, dict):
             manager = entry.get("manager")
             name = manager if isinstance(manager, str) and manager.isprintable() else ""
-            yield _Entry(name, moment(entry.get("time")), _keys(entry.get("fieldsV1")))
+            fields = entry.get("fieldsV1")
+            immutable = isinstance(fields, dict) and "f:immutable" in fields
+            yield _Entry(name, moment(entry.get("time")), _keys(fields), immutable)
 
 
 def _keys(fields: Any) -> frozenset[str]:

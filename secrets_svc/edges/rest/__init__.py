@@ -1,1 +1,1 @@
-"""The REST API: ``app.py`` joins gate (before the body), routes, shapes and problem documents."""
+"""The REST API: ``app.py`` joins the gate (before the body), routes, shapes and problem documents."""

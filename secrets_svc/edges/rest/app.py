@@ -24,8 +24,9 @@ from secrets_svc.core.errors import (
 )
 from secrets_svc.core.scope import shown
 from secrets_svc.data.health import readiness_text
-from secrets_svc.edges.rest.authentication import TokenAuthenticator
-from secrets_svc.edges.rest.gate import UNFORESEEN, App, Gate, Record
+from secrets_svc.edges.gate.authentication import TokenAuthenticator
+from secrets_svc.edges.gate.gate import UNFORESEEN, App, Gate, Record
+from secrets_svc.edges.rest.manners import RestManners
 from secrets_svc.edges.rest.problems import problem
 from secrets_svc.edges.rest.routes import build_router
 
@@ -50,7 +51,7 @@ def build_app(
     """
     app = build_api(control=control, organization=organization)
     _add_probes(app, ready, metrics, states)
-    return Gate(app, authenticator=authenticator, record=record, body_deadline=body_deadline)
+    return Gate(app, manners=RestManners(authenticator), record=record, body_deadline=body_deadline)
 
 
 def build_api(*, control: ControlPlane, organization: str) -> FastAPI:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from kit import until
-from kubernetes_store import SCOPE, Store, create, delete, encoded, rollback, some_ref, update
+from kubernetes_store import SCOPE, Recording, Store, create, delete, encoded, rollback, some_ref, update
 
 from secrets_svc.backends.kubernetes.names import KEY_OBJECT
 from secrets_svc.backends.kubernetes.namespace import Namespace
@@ -18,28 +18,9 @@ from secrets_svc.backends.kubernetes.versions import KEPT
 from secrets_svc.backends.kubernetes.writer import KubernetesWriter
 from secrets_svc.core.errors import AlreadyExists, Conflict, NotFound
 from secrets_svc.core.naming import storage_name
-from secrets_svc.kube.api import ApiServer, Object, connect
+from secrets_svc.kube.api import connect
 
 VALUE = b"the value that must not come back"
-
-
-class Recording:
-    """An API server of which every answer is kept.
-
-    :ivar answers: method and path with what came.
-    """
-
-    def __init__(self, api: ApiServer) -> None:
-        self._api = api
-        self.answers: list[tuple[str, Object]] = []
-
-    def call(self, method: str, path: str, **more: Any) -> Object:
-        answer = self._api.call(method, path, **more)
-        self.answers.append((f"{method} {path}", answer))
-        return answer
-
-    def close(self) -> None:
-        self._api.close()
 
 
 @pytest.fixture

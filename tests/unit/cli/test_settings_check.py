@@ -46,6 +46,10 @@ def test_good_settings_with_all_that_they_name(checked: Callable[[str], Any], tm
         ('[injector]\ntls_cert = "/absent"\ntls_key = "/absent"', "injector.tls_key"),
         (TOKENS + '"/absent"', "authentication.tokens[0].token_file"),
         ('[audit]\nfile = "/absent/audit"', "audit.file: there is no folder /absent"),
+        ('[flyte]\nenabled = true\ngrpc_listen = "0.0.0.0:1"', "flyte.grpc_listen: beyond loopback"),
+        ('[flyte]\nenabled = true\ngrpc_listen = "192.0.2.1:1"', "flyte.grpc_listen: can't listen at"),
+        ('[flyte]\nenabled = true\npublic_url = "http://a"', "flyte: public_url must be https"),
+        ('[flyte]\ncluster = "a"', "flyte: enabled must be true"),
         ('[stores.a]\nbackend = "local"\ncolour = "red"', "stores.a: colour is not a setting"),
     ],
 )

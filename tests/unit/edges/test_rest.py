@@ -18,9 +18,11 @@ from pydantic import ValidationError
 from secrets_svc.core.audit import AuditEvent
 from secrets_svc.core.errors import Throttled, Unauthenticated, Unavailable, by_code
 from secrets_svc.core.value import SecretValue
+from secrets_svc.edges.gate.authentication import TokenAuthenticator
+from secrets_svc.edges.gate.bodies import MAX_BODY
+from secrets_svc.edges.gate.gate import Gate, place_of
 from secrets_svc.edges.rest.app import build_app, describe_invalid
-from secrets_svc.edges.rest.authentication import TokenAuthenticator
-from secrets_svc.edges.rest.gate import MAX_BODY, Gate, place_of
+from secrets_svc.edges.rest.manners import RestManners
 from secrets_svc.edges.rest.problems import STATUS_BY_CODE, problem
 from secrets_svc.edges.rest.shapes import CreateIn
 
@@ -118,7 +120,7 @@ AUTHORIZED = [(b"authorization", b"Bearer " + TOKEN.encode()), (b"content-type",
 
 def gate(app: Any, record: Callable[[AuditEvent], None] = lambda _: None, **more: Any) -> Gate:
     known = TokenAuthenticator({"alice": SecretValue(TOKEN.encode())})
-    return Gate(app, authenticator=known, record=record, **more)
+    return Gate(app, manners=RestManners(known), record=record, **more)
 
 
 def test_nothing_of_a_body_is_taken_before_the_caller_is_known() -> None:

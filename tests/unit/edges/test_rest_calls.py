@@ -21,10 +21,11 @@ from secrets_svc.core.ports import Capabilities
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.value import SecretValue
 from secrets_svc.data.writing import RoutedWriter, ValidatedWriter
+from secrets_svc.edges.gate.authentication import TokenAuthenticator
+from secrets_svc.edges.gate.bodies import MAX_BODY
 from secrets_svc.edges.rest.app import build_api, build_app
-from secrets_svc.edges.rest.authentication import TokenAuthenticator
 from secrets_svc.edges.rest.bodies import parse
-from secrets_svc.edges.rest.gate import MAX_BODY, PUBLIC
+from secrets_svc.edges.rest.manners import PUBLIC
 
 MARKER = "s3cr3t-m4rker"
 TOKEN = "t" * 32

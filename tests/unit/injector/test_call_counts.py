@@ -16,6 +16,7 @@ from admissions import NAMESPACE, SHOP, AuditList, pod, review
 from counted_reader import CountedReader
 
 from injector.delivery.memory import InMemoryStaging
+from injector.dialects import ours
 from injector.handler import AdmissionHandler
 from injector.proofs import NamespaceMap
 from injector.requests import Claim
@@ -54,6 +55,7 @@ class World:
         self.handler = AdmissionHandler(
             reading=self.reading,
             staging=InMemoryStaging(),
+            dialects=[ours],
             proofs=[NamespaceMap("flyte", {NAMESPACE: Claim("shop", "production")})],
             audit=AuditList(),
             deadline=30.0,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from injector.dialects import ours
-from injector.keys import DOMAIN_LABEL, PROJECT, REQUEST, STATUS
+from injector.keys import DOMAIN_LABEL, PROJECT, REQUEST
 from injector.requests import Claim, PodRequests, SecretRequest
 from injector.review import ObjectMeta
 from secrets_svc.core.errors import InvalidArgument, TooLarge
@@ -134,12 +134,6 @@ def test_one_place_in_two_containers_is_no_conflict() -> None:
     assert asked.wanted("three").env == (2,)
     with pytest.raises(InvalidArgument, match="two requests want env"):
         asked.wanted("one")
-
-
-@pytest.mark.parametrize("annotations", [{STATUS: "[]"}, {STATUS: "[]", REQUEST: "[]"}])
-def test_a_status_without_a_request_is_forged(annotations: dict[str, str]) -> None:
-    with pytest.raises(InvalidArgument, match="is ours to write"):
-        ours.parse(ObjectMeta(annotations=annotations))
 
 
 def test_many_containers_are_too_large() -> None:

@@ -8,6 +8,7 @@ import pytest
 from admissions import SHOP, STATUS, Kit, RecordingReader, pod, review
 
 from injector.delivery.memory import InMemoryStaging
+from injector.dialects import ours
 from injector.handler import AdmissionHandler
 from injector.k8s.names import lease_name
 from injector.proofs import NamespaceMap
@@ -69,6 +70,7 @@ class SelectingKit(Kit):
         self.handler = AdmissionHandler(
             reading=self.reading,
             staging=self.staging,
+            dialects=[ours],
             proofs=[NamespaceMap("flyte", {"shop-production": Claim("shop", "production")})],
             audit=self.audit,
             deadline=5.0,
