@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kubernetes_store import FLYTE_LABELS, Store, create, encoded, read, rollback, some_ref, update
 
+from secrets_svc.backends.kubernetes import BACKEND
 from secrets_svc.backends.kubernetes.namespace import Namespace
 from secrets_svc.backends.kubernetes.versions import KEPT, MAX_SIZE
 from secrets_svc.backends.kubernetes.writer import KubernetesWriter
@@ -170,9 +171,15 @@ class TestByDefault:
 
     @pytest.fixture
     def writer(self, store: Store) -> KubernetesWriter:
-        made = store.writer(versions=1)
+        made = store.writer(versions=BACKEND.settings_model().versions)
         assert isinstance(made, KubernetesWriter)
         return made
+
+    def test_there_are_as_many_as_the_backend_declares(self, store: Store, writer: KubernetesWriter) -> None:
+        ref, capabilities = some_ref(), BACKEND.capabilities
+        create(writer, ref, b"before")
+        update(writer, ref, b"after")
+        assert len(history(store, ref)) == capabilities.versions_unset
 
     def test_a_value_that_was_replaced_is_gone(self, store: Store, writer: KubernetesWriter) -> None:
         ref = some_ref()
