@@ -117,6 +117,8 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         "authorization": {"mode": "Webhook"},
         "makeIPTablesUtilChains": False,
         "resolvConf": "",
+        # Most of what tests create never starts, and stays.
+        "maxPods": 200,
         # A full disk is no reason for a test to fail in a strange way.
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,

@@ -328,10 +328,17 @@ FORBIDDEN = {
             }
         ),
     ),
-    "a pull secret": (
+    "a pull secret of the old form": (
         "",
-        staged_secret(type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "e30="}),
+        staged_secret(type="kubernetes.io/dockercfg", data={".dockercfg": "e30="}),
     ),
+    "a pull secret with a key of another type": (
+        "",
+        staged_secret(
+            type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "e30=", "value": "e30="}
+        ),
+    ),
+    "a staged one with a pull secret's key": ("", staged_secret(data={".dockerconfigjson": "e30="})),
     "one with a label for others": (
         "",
         staged_secret(

@@ -63,6 +63,8 @@ def flyte(installation: Installation, tmp_path_factory: pytest.TempPathFactory) 
     until(lambda: _both_guards_follow(installation), what="the guards to be followed")
     yield server
     server.stop()
+    for namespace in (TASKS, PROJECT_NAMESPACE):
+        installation.cluster.kubectl("delete", "pods", "--all", "-n", namespace, "--wait=false")
     _apply(installation, DEPLOY / "manifests")
     installation.lead_to(installation.server)
 
