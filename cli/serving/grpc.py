@@ -107,7 +107,7 @@ class GrpcServer:
         try:
             await _Connection(self._app, loop, self._settings, self._state, LifespanState({}), reader, writer)
         except Exception as error:  # whoever calls can bring this about
-            log.warning("a gRPC connection was given up: %s", type(_innermost(error)).__name__)
+            log.debug("a gRPC connection was given up: %s", type(_innermost(error)).__name__)
 
 
 def _tls(certificate: CertificateFiles) -> ssl.SSLContext:

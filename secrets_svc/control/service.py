@@ -175,13 +175,23 @@ class ControlPlane:
 
         return self._audited(call, Action.UPDATE, ref, write, dry_run=dry_run)
 
-    def delete(self, call: Call, ref: SecretRef, *, dry_run: bool = False, purge: bool = False) -> None:
+    def delete(
+        self,
+        call: Call,
+        ref: SecretRef,
+        *,
+        dry_run: bool = False,
+        purge: bool = False,
+        hidden: bool = False,
+    ) -> None:
         """Remove a secret. Raises ``NotFound``.
 
         :param purge: leave nothing that could be got back, also of one that was deleted before.
+        :param hidden: the edge keeps it from sight: it is not found, for whoever may delete.
         """
 
         def write() -> None:
+            _refuse_hidden(ref, hidden)
             if dry_run:
                 self._data_plane.check_delete(ref)
                 return
@@ -204,9 +214,17 @@ class ControlPlane:
 
         return self._audited(call, Action.ROLLBACK, ref, write)
 
-    def describe(self, call: Call, ref: SecretRef) -> SecretMetadata:
-        """A secret's metadata. Raises ``NotFound``."""
-        return self._audited(call, Action.GET, ref, lambda: self._data_plane.describe(ref))
+    def describe(self, call: Call, ref: SecretRef, *, hidden: bool = False) -> SecretMetadata:
+        """A secret's metadata. Raises ``NotFound``.
+
+        :param hidden: the edge keeps it from sight: it is not found, for whoever may look.
+        """
+
+        def look() -> SecretMetadata:
+            _refuse_hidden(ref, hidden)
+            return self._data_plane.describe(ref)
+
+        return self._audited(call, Action.GET, ref, look)
 
     def list(
         self, call: Call, within: Scope, *, exact: bool, limit: int, cursor: str | None
@@ -320,3 +338,8 @@ class ControlPlane:
 
 def _through(call: Call) -> dict[str, object]:
     return {} if call.edge is None else {"edge": call.edge}
+
+
+def _refuse_hidden(ref: SecretRef, hidden: bool) -> None:
+    if hidden:
+        raise NotFound(f"there is no secret {ref} among those that are shown")

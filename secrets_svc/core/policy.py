@@ -10,6 +10,8 @@ from secrets_svc.core.scope import Scope
 
 #: What the audit calls a caller that is not known; nobody else's name.
 UNKNOWN_ACTOR = "anonymous"
+#: Who has the token that the first start makes, and may do everything.
+ADMIN = "admin"
 
 
 class Action(enum.StrEnum):

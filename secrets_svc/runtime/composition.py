@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets_svc.control.service import ControlPlane
 from secrets_svc.core.audit import AuditSink
 from secrets_svc.core.errors import InvalidArgument
-from secrets_svc.core.policy import Binding, Policy, Role
+from secrets_svc.core.policy import ADMIN, Binding, Policy, Role
 from secrets_svc.core.private_files import private_folder
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.state_folder import ADMIN_TOKEN_FILE, remember_audit_file
@@ -23,8 +23,6 @@ from secrets_svc.runtime.metrics import CountingSink, Metrics
 from secrets_svc.runtime.probing import Probing
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Stores, configured_stores, open_audit
-
-ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from secrets_svc.control.service import ControlPlane
-from secrets_svc.core.errors import Unsupported
+from secrets_svc.core.errors import InvalidArgument, Unsupported
+from secrets_svc.core.policy import ADMIN
 from secrets_svc.edges.gate.authentication import TokenAuthenticator
 from secrets_svc.edges.gate.gate import App, Record
 from secrets_svc.edges.gate.paths import ByPath
@@ -16,15 +18,32 @@ _NEEDED = ("connectrpc", "flyteidl2", "hypercorn")
 
 
 def require_flyte(settings: Settings) -> None:
-    """See that what the settings switch on can be served.
+    """See that what the settings switch on can be served, and is meant.
 
     :raises Unsupported: its libraries aren't installed.
+    :raises InvalidArgument: callers without credentials would be nobody, or come from elsewhere.
     """
+    _check_anonymous(settings)
     missing = [name for name in _NEEDED if settings.flyte.enabled and find_spec(name) is None]
     if missing:
         raise Unsupported(
             f'flyte.enabled needs the module "{missing[0]}": install the extra flyte, '
             'e.g. pip install "secrets-svc[flyte]"'
+        )
+
+
+def _check_anonymous(settings: Settings) -> None:
+    name, url = settings.flyte.anonymous_principal, settings.flyte.public_url
+    if name is None:
+        return
+    if name not in {ADMIN, *(each.principal for each in settings.policy.bindings)}:
+        raise InvalidArgument(
+            "flyte.anonymous_principal: policy.bindings has no such principal, so it could do nothing"
+        )
+    if url is not None and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise InvalidArgument(
+            "flyte.public_url: others than programs of this machine are sent there, and "
+            "flyte.anonymous_principal is for those: leave out one of them"
         )
 
 

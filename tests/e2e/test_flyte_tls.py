@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -138,3 +139,12 @@ def test_the_v1_client_logs_in_over_grpc(server: Server, ca: Path, tmp_path: Pat
     }
     known.union("create", "secret", "by-v1", "--value", "over-grpc", "--project", "shop")
     assert value_in(server, "by-v1", project="shop") == b"over-grpc"
+
+
+def test_who_has_no_credentials_hears_so_and_waits_for_no_page(
+    server: Server, ca: Path, tmp_path: Path
+) -> None:
+    """The client would open a page to log in at; there is none."""
+    begun = time.monotonic()
+    client(tmp_path, server, ca).flyte("get", "secret", fails=True)
+    assert time.monotonic() - begun < 30

@@ -38,11 +38,14 @@ class AuthMetadata:
     async def get_public_client_config(
         self, request: wire.GetPublicClientConfigRequest, ctx: RequestContext[Any, Any]
     ) -> wire.GetPublicClientConfigResponse:
-        """What a client of its own settings lacks; clients want none of it empty."""
+        """What a client's own settings lack.
+
+        There is no page to log in at: without ``redirect_uri`` a client that would open one says so, where
+        otherwise it would wait for an answer for ever.
+        """
         url = self._known_url()
         return wire.GetPublicClientConfigResponse(
             client_id="none",
-            redirect_uri="http://localhost:53593/callback",
             scopes=[self._scope],
             authorization_metadata_key="authorization",
             service_http_endpoint=url,

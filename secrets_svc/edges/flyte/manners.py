@@ -42,7 +42,7 @@ class FlyteManners:
             raise Unauthenticated("authorization and flyte-authorization differ")
         credential = given if given is not None else flytes
         if credential is None and self._anonymous is not None:
-            _refuse_web_pages(headers)
+            _refuse_others(headers)
             return Principal(self._anonymous)
         return self._authenticator.authenticate(credential)
 
@@ -61,11 +61,18 @@ class FlyteManners:
         return refusal(error, request_id=request_id, scope=scope)
 
 
-def _refuse_web_pages(headers: Headers) -> None:
-    """Keep web pages in a browser on this machine from being whoever has no credentials.
+#: What proxies add for whom they speak (RFC 7239, RFC 9110 section 7.6.3, and what came before).
+_PROXIED = (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
 
-    A page is on loopback too, by a name of its own that leads here, or by its origin.
+
+def _refuse_others(headers: Headers) -> None:
+    """Keep others than programs of this machine from being whoever has no credentials.
+
+    A web page in a browser here is on loopback too, by a name of its own that leads here, or by its origin.
+    So is a proxy, which speaks for the network.
     """
+    if any(header(headers, name) is not None for name in _PROXIED):
+        raise Unauthenticated("without credentials only programs of this machine may call, and no proxy")
     host = (header(headers, b"host") or b"").decode("latin-1")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     if header(headers, b"origin") is not None or not _is_loopback(name.strip("[]")):

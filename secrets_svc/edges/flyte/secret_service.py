@@ -11,7 +11,6 @@ from flyteidl2.secret import payload_pb2 as wire
 from starlette.concurrency import run_in_threadpool
 
 from secrets_svc.control.service import Call, ControlPlane
-from secrets_svc.core.errors import NotFound
 from secrets_svc.core.secret import SecretRef, SecretType
 from secrets_svc.edges.flyte.calls import current_call, sent_request_id
 from secrets_svc.edges.flyte.listing import cursor_of, limit_of, listing_id, token_of
@@ -60,8 +59,8 @@ class Secrets:
     async def get_secret(self, request: wire.GetSecretRequest, ctx: Context) -> wire.GetSecretResponse:
         """A secret's metadata."""
         call, ref = current_call(), self._place.ref_of(request.id)
-        _refuse_hidden(ref, request.include_system_secrets)
-        metadata = await _apart(lambda: self._control.describe(call, ref))
+        hidden = _is_hidden(ref, request.include_system_secrets)
+        metadata = await _apart(lambda: self._control.describe(call, ref, hidden=hidden))
         return wire.GetSecretResponse(secret=self._place.shown(metadata))
 
     async def delete_secret(
@@ -69,9 +68,9 @@ class Secrets:
     ) -> wire.DeleteSecretResponse:
         """Remove a secret."""
         call, ref = current_call(), self._place.ref_of(request.id)
-        _refuse_hidden(ref, request.include_system_secrets)
+        hidden = _is_hidden(ref, request.include_system_secrets)
         _name_intent(call, "delete", ref)
-        await _apart(lambda: self._control.delete(call, ref))
+        await _apart(lambda: self._control.delete(call, ref, hidden=hidden))
         return wire.DeleteSecretResponse()
 
     async def list_secrets(self, request: wire.ListSecretsRequest, ctx: Context) -> wire.ListSecretsResponse:
@@ -102,6 +101,5 @@ def _name_intent(call: Call, verb: str, ref: SecretRef) -> None:
         call.idempotency_key = f"flyte {verb} {ref.scope} {ref.name} {given}"
 
 
-def _refuse_hidden(ref: SecretRef, include_system_secrets: bool) -> None:
-    if ref.name in SYSTEM_SECRETS and not include_system_secrets:
-        raise NotFound(f"there is no secret {ref}, unless system secrets are included")
+def _is_hidden(ref: SecretRef, include_system_secrets: bool) -> bool:
+    return ref.name in SYSTEM_SECRETS and not include_system_secrets

@@ -69,7 +69,10 @@ def _parts(token: bytes) -> tuple[str, int, bytes, bytes]:
     if not dot or not signed.startswith(PREFIX) or len(token) > _MAX:
         raise ValueError
     claims = json.loads(_decoded(signed.removeprefix(PREFIX)))
-    return claims["principal"], int(claims["until"]), signed, _decoded(mac)
+    name, until = claims["principal"], claims["until"]
+    if type(name) is not str or type(until) is not int:
+        raise ValueError
+    return name, until, signed, _decoded(mac)
 
 
 def _encoded(data: bytes) -> bytes:

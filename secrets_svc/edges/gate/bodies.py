@@ -15,6 +15,8 @@ Receive = Callable[[], Awaitable[Message]]
 
 #: Bytes of a request body, compressed or not: room for a value of 1 MiB in base64 and its frame.
 MAX_BODY = 2 * 1024 * 1024
+#: Bytes of the body of somebody who isn't known: such calls have next to nothing to say.
+MAX_STRANGERS_BODY = 1024
 #: Seconds within which a whole body must have arrived.
 BODY_DEADLINE = 10.0
 
@@ -29,28 +31,28 @@ def media_type(headers: Headers) -> bytes:
     return (header(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
 
 
-async def read_body(headers: Headers, receive: Receive, *, deadline: float) -> bytes:
+async def read_body(headers: Headers, receive: Receive, *, deadline: float, limit: int = MAX_BODY) -> bytes:
     """The whole body, decompressed as ``content-encoding`` says.
 
-    :param deadline: seconds in which it must have arrived.
-    :raises TooLarge: over :data:`MAX_BODY`, packed or not. :raises DeadlineExceeded: not there in time.
+    :param deadline: seconds in which it must have arrived. :param limit: bytes.
+    :raises TooLarge: over ``limit``, packed or not. :raises DeadlineExceeded: not there in time.
     :raises InvalidArgument: it breaks off, or isn't packed as it says.
     """
     encoding = (header(headers, b"content-encoding") or b"identity").strip().lower()
     if encoding not in (b"identity", b"gzip"):
         raise InvalidArgument("the only content-encoding taken is gzip")
     declared = header(headers, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > MAX_BODY:
-        raise _too_large()
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
     try:
         async with asyncio.timeout(deadline):
-            raw = await _read_all(receive)
+            raw = await _read_all(receive, limit)
     except TimeoutError:
         raise DeadlineExceeded(f"the body did not arrive within {deadline:g} s") from None
-    return gunzip(raw) if encoding == b"gzip" else raw
+    return gunzip(raw, limit) if encoding == b"gzip" else raw
 
 
-async def _read_all(receive: Receive) -> bytes:
+async def _read_all(receive: Receive, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -59,31 +61,31 @@ async def _read_all(receive: Receive) -> bytes:
             raise InvalidArgument("the connection ended before the body did")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY:
-            raise _too_large()
+        if size > limit:
+            raise _too_large(limit)
         if not message.get("more_body", False):
             return b"".join(parts)
 
 
-def gunzip(data: bytes) -> bytes:
-    """``data`` unpacked, which may be :data:`MAX_BODY` bytes at most: no more is ever unpacked.
+def gunzip(data: bytes, limit: int = MAX_BODY) -> bytes:
+    """``data`` unpacked, which may be ``limit`` bytes at most: no more is ever unpacked.
 
     :raises TooLarge: it would be more. :raises InvalidArgument: it isn't one complete gzip stream.
     """
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        inflated = decompressor.decompress(data, MAX_BODY + 1)
+        inflated = decompressor.decompress(data, limit + 1)
     except zlib.error:
         raise InvalidArgument("the body is not valid gzip") from None
-    if len(inflated) > MAX_BODY:
-        raise _too_large()
+    if len(inflated) > limit:
+        raise _too_large(limit)
     if not decompressor.eof or decompressor.unused_data:
         raise InvalidArgument("the body is not one complete gzip stream")
     return inflated
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"the body is over the limit of {MAX_BODY} bytes")
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is over the limit of {limit} bytes")
 
 
 def without_encoding(headers: Headers, length: int) -> list[tuple[bytes, bytes]]:

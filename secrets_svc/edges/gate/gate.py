@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 from secrets_svc.control.service import Call
 from secrets_svc.core.audit import AuditEvent
-from secrets_svc.core.errors import Internal, InvalidArgument, SecretsError, Unauthenticated
+from secrets_svc.core.errors import Internal, InvalidArgument, SecretsError
 from secrets_svc.core.policy import UNKNOWN_ACTOR, Principal
 from secrets_svc.edges.gate.bodies import (
     BODY_DEADLINE,
+    MAX_BODY,
+    MAX_STRANGERS_BODY,
     Headers,
     Message,
     Receive,
@@ -103,7 +105,9 @@ class Gate:
                 scope["state"]["call"] = Call(principal, request_id, edge=self._manners.edge)
             _refuse_doubled(scope["headers"])
             if self._manners.has_body(scope):
-                body = await read_body(scope["headers"], receive, deadline=self._body_deadline)
+                limit = MAX_STRANGERS_BODY if principal is None else MAX_BODY
+                headers, deadline = scope["headers"], self._body_deadline
+                body = await read_body(headers, receive, deadline=deadline, limit=limit)
                 scope = {**scope, "headers": without_encoding(scope["headers"], len(body))}
                 receive = replay(body, receive)
         await self._app(scope, receive, send)
@@ -111,8 +115,9 @@ class Gate:
     def _authenticate(self, scope: Scope, request_id: str) -> Principal | None:
         try:
             return self._manners.authenticate(scope)
-        except Unauthenticated as error:
-            event = AuditEvent("api", "authenticate", UNKNOWN_ACTOR, error.code, request_id)
+        except Exception as error:
+            code = error.code if isinstance(error, SecretsError) else Internal.code
+            event = AuditEvent("api", "authenticate", UNKNOWN_ACTOR, code, request_id)
             event.detail = _through(self._manners.edge)
             self._record(event)
             raise

@@ -71,9 +71,12 @@ def _readings(authorization: bytes) -> list[tuple[str, bytes]]:
         plain = base64.b64decode(credentials.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return []
-    name, colon, secret = plain.partition(":")
-    if not colon:
-        return []
-    names = dict.fromkeys((unquote_plus(name), name))
-    secrets = dict.fromkeys((unquote_plus(secret), secret))
-    return [(each, other.encode(errors="replace")) for each in names for other in secrets]
+    # A client that doesn't encode the name may have a colon in it; none is in an encoded secret.
+    pairs = dict.fromkeys((plain.partition(":"), plain.rpartition(":")))
+    return [
+        (each, other.encode(errors="replace"))
+        for name, colon, secret in pairs
+        if colon
+        for each in dict.fromkeys((unquote_plus(name), name))
+        for other in dict.fromkeys((unquote_plus(secret), secret))
+    ]

@@ -62,7 +62,7 @@ def world() -> FlyteWorld:
         (b"\xff", b"application/json", 400, "invalid_argument"),
         (b'{"id": {"name": "a"}, "more": 1}', b"application/json", 400, "invalid_argument"),
         (b'{"id": {"name": "a"}, "id": {"name": "b"}}', b"application/json", 400, "invalid_argument"),
-        (b"[" * 100_000, b"application/json", 400, "invalid_argument"),
+        (b"[" * 60_000, b"application/json", 400, "invalid_argument"),
         (b"", b"application/proto", 400, "invalid_argument"),
         (GOOD, b"text/plain", 415, "invalid_argument"),
         (GOOD, b"application/grpc", 415, "invalid_argument"),
@@ -371,3 +371,48 @@ def test_nothing_that_a_viewer_may_not_do_is_done() -> None:
         assert world.send(SECRETS + method, body, local).code == "permission_denied"
     assert [event.action for event in world.trail] == list(calls)
     assert TOKEN not in repr(vars(world.authenticator))
+
+
+# Who isn't known
+
+
+@pytest.mark.parametrize("method", ["GetOAuth2Metadata", "GetPublicClientConfig"])
+def test_before_a_login_there_is_next_to_nothing_to_say(world: FlyteWorld, method: str) -> None:
+    """Else strangers could have megabytes unpacked and read, without a trace."""
+    bomb = gzip.compress(b'{"a":[' + b"{}," * 600_000 + b"{}]}", mtime=0)
+    for body, packed in ((bomb, True), (b"x" * 1025, False), (gzip.compress(b"\0" * 1025), True)):
+        headers = ((b"content-encoding", b"gzip"),) if packed else ()
+        for content_type in (b"application/proto", b"application/json"):
+            said = world.send(LOGIN + method, body, *headers, content_type=content_type)
+            assert (said.status, said.code) == (413, "invalid_argument")
+
+
+def test_json_is_for_small_calls(world: FlyteWorld) -> None:
+    body = b'{"id": {"name": "a"}, "secretSpec": {"stringValue": "' + b"x" * 65_536 + b'"}}'
+    said = world.send(SECRETS + "CreateSecret", body, AUTHORIZED, content_type=b"application/json")
+    assert (said.status, said.code) == (413, "invalid_argument")
+    assert "application/proto" in said.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"],
+)
+def test_a_proxy_on_this_machine_speaks_for_others(name: bytes) -> None:
+    world = FlyteWorld(anonymous="eve")
+    headers = ((b"host", b"127.0.0.1:8470"), (name, b"203.0.113.9"))
+    assert world.send(SECRETS + "ListSecrets", b"", *headers).code == "unauthenticated"
+    assert world.send(SECRETS + "ListSecrets", b"", headers[0]).code == ""
+
+
+def test_what_is_hidden_is_asked_of_the_policy_and_told_in_the_audit() -> None:
+    world = FlyteWorld(anonymous="eve")
+    request = payload.DeleteSecretRequest(id=identified("EAGER_API_KEY")).SerializeToString()
+    said = world.send(SECRETS + "DeleteSecret", request, (b"host", b"localhost"))
+    assert said.code == "permission_denied"
+    assert world.call(SECRETS + "DeleteSecret", payload.DeleteSecretRequest(id=identified("EAGER_API_KEY")))
+    told = [(event.action, event.outcome, event.secrets[0].name) for event in world.trail]
+    assert told == [
+        ("delete", "permission_denied", "EAGER_API_KEY"),
+        ("delete", "not_found", "EAGER_API_KEY"),
+    ]
