@@ -63,7 +63,7 @@ class KubernetesTakeOver:
             found = Metadata.of(object_)
             name = storage_name_in(object_, found)
             patch = adoption(name, held(object_, name), found)
-            changed = self._namespace.change(SECRETS, candidate.place, patch, patch)
+            changed = self._namespace.change(SECRETS, candidate.place, patch)
             if not isinstance(changed, Change):
                 return replace(now, standing=Standing.TAKEN)
         raise Conflict(f'Secret "{candidate.place}" is being written by others all the time: try again later')
