@@ -59,9 +59,8 @@ def copy_between(task: Task, settings: Settings, state: Path, output: OutputForm
         waiting = Waiting(listed(within), heard=report.expect)
         try:
             asyncio.run(copier.copy_all(waiting, at_once=task.at_once, each=report.add))
-        except (KeyboardInterrupt, SecretsError):
-            if report.copied:
-                report.end(waiting)
+        except BaseException:
+            report.end(waiting)
             raise
     return report.end(waiting)
 
