@@ -15,7 +15,7 @@ import click
 
 from cli.errors import exit_code
 from cli.output import OutputFormat, Table, counted, print_document
-from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
+from secrets_svc.core.audit import AuditEvent, AuditSecret
 from secrets_svc.core.errors import InvalidArgument, SecretsError, Unreadable, Unsupported
 from secrets_svc.core.taking_over import Candidate, Standing, TakeOver, TakesOver
 from secrets_svc.runtime.settings import Settings
@@ -114,7 +114,7 @@ def _taken(seen: Seen, opened: TakeOver) -> Seen:
 
 
 def _would_fail_again(error: SecretsError | None) -> bool:
-    """Whether it is the store that fails, and not that one Secret: then the rest is left, not tried in vain."""
+    """Whether it is the store that fails, and not that one Secret: then the rest isn't tried in vain."""
     return error is not None and error.retryable and not isinstance(error, Unreadable)
 
 

@@ -119,8 +119,9 @@ class Copier:
     async def copy_all(self, waiting: Waiting, *, at_once: int, each: Callable[[Copied], None]) -> None:
         """Copy all that waits; ``each`` hears of every one that was dealt with.
 
-        Where a store fails for a reason that may pass, the rest is left, so that it isn't tried in vain. However
-        it ends, what is under way is finished and heard of first: a write that has begun is not called back.
+        Where a store fails for a reason that may pass, the rest is left, so that it isn't tried in vain.
+        However it ends, what is under way is finished and heard of first: a write that has begun is not
+        called back.
 
         :raises SecretsError: listing failed. Whatever ``each`` raises.
         """

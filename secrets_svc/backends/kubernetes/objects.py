@@ -79,7 +79,7 @@ def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark | Non
 def is_strangers(object_: Object, name: str) -> bool:
     """Whether it was never a secret of this service or Flyte's: it only has the name that one would have.
 
-    One that lost all labels has its data key yet, as the API server tells also whoever asks for metadata alone.
+    One that lost all labels has its data key yet, which the API server tells beside the metadata too.
 
     :param name: storage name. :raises Unavailable: it is another object, or none.
     """

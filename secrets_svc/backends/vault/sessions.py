@@ -20,8 +20,8 @@ from secrets_svc.core.errors import SecretsError, Unavailable
 RENEW_AFTER = 2 / 3
 #: Seconds in which a login isn't tried again after one that failed.
 PAUSE = 1.0
-#: Seconds without another login after one that was no use: where a call isn't allowed, whether or not anything
-#: is. Twice as long each time, up to the second.
+#: Seconds without another login after one that was no use, because the call or all calls aren't allowed.
+#: Twice as long each time, up to the second.
 NO_USE, NO_USE_AT_MOST = 5.0, 600.0
 _MAX_FILE = 64 * 1024
 _OURSELVES = "auth/token/lookup-self"

@@ -180,7 +180,9 @@ def test_one_that_keeps_us_out_says_nothing_of_the_others(start: Start) -> None:
     assert len(store.took) == 2
 
 
-def test_an_interruption_says_what_is_left(tmp_path: Path, start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interruption_says_what_is_left(
+    tmp_path: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = FakeStore(FOREIGN, FOREIGN, FOREIGN, failing={2: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         start(store, output="table")
