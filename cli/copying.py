@@ -18,7 +18,7 @@ from cli.errors import exit_code
 from cli.output import OutputFormat, Table, counted, escape, print_document
 from secrets_svc.client.scopes import ScopeParts
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
-from secrets_svc.core.errors import Conflict, InvalidArgument, SecretsError, Unsupported
+from secrets_svc.core.errors import Conflict, InvalidArgument, Unsupported
 from secrets_svc.core.ports import Page
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata
@@ -59,9 +59,8 @@ def copy_between(task: Task, settings: Settings, state: Path, output: OutputForm
         waiting = Waiting(listed(within), heard=report.expect)
         try:
             asyncio.run(copier.copy_all(waiting, at_once=task.at_once, each=report.add))
-        except (KeyboardInterrupt, SecretsError):
-            if report.copied:
-                report.end(waiting)
+        except BaseException:
+            report.end(waiting)
             raise
     return report.end(waiting)
 

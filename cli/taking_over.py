@@ -15,8 +15,8 @@ import click
 
 from cli.errors import exit_code
 from cli.output import OutputFormat, Table, counted, print_document
-from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
-from secrets_svc.core.errors import InvalidArgument, SecretsError, Unsupported
+from secrets_svc.core.audit import AuditEvent, AuditSecret
+from secrets_svc.core.errors import InvalidArgument, SecretsError, Unreadable, Unsupported
 from secrets_svc.core.taking_over import Candidate, Standing, TakeOver, TakesOver
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Store, configured_store, open_audit
@@ -50,6 +50,8 @@ class Seen(NamedTuple):
         return self.candidate.standing.value
 
 
+#: The outcome that audit events have before a write.
+_BEGUN = "begun"
 #: As tables have it: what could be taken, before it is.
 _WOULD = "would be taken"
 
@@ -87,25 +89,33 @@ def _apply(store: str, opened: TakeOver, seen: list[Seen], state: Path, output: 
     with closing(open_audit(state)) as audit:
         try:
             for each in _watched(seen):
-                done.append(_taken(each, opened, store, audit))
+                if each.candidate.standing is not Standing.FOREIGN:
+                    done.append(each)
+                    continue
+                audit.record(_event(each, store, outcome=_BEGUN))  # before: it may be done, and we be killed
+                done.append(_taken(each, opened))
+                audit.record(_event(done[-1], store))
+                if _would_fail_again(done[-1].error):
+                    break
         except BaseException:
             _print(done, opened.where, output, left=len(seen) - len(done))
             raise
-    _print(done, opened.where, output)
+    _print(done, opened.where, output, left=len(seen) - len(done))
     failed = next((each.error for each in done if each.error is not None), None)
     return 0 if failed is None else exit_code(failed)
 
 
-def _taken(seen: Seen, opened: TakeOver, store: str, audit: AuditSink) -> Seen:
-    """What came of one. Raises ``Unavailable`` where that can't be recorded."""
-    if seen.candidate.standing is not Standing.FOREIGN:
-        return seen
+def _taken(seen: Seen, opened: TakeOver) -> Seen:
+    """What came of one."""
     try:
-        result = Seen(opened.take(seen.candidate))
+        return Seen(opened.take(seen.candidate))
     except SecretsError as error:
-        result = Seen(seen.candidate, error)
-    audit.record(_event(result, store))
-    return result
+        return Seen(seen.candidate, error)
+
+
+def _would_fail_again(error: SecretsError | None) -> bool:
+    """Whether it is the store that fails, and not that one Secret: then the rest isn't tried in vain."""
+    return error is not None and error.retryable and not isinstance(error, Unreadable)
 
 
 def _watched(seen: Sequence[Seen]) -> Iterator[Seen]:
@@ -144,8 +154,8 @@ def _ask(number: int, where: str) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _event(seen: Seen, store: str) -> AuditEvent:
-    outcome = "ok" if seen.error is None else seen.error.code
+def _event(seen: Seen, store: str, *, outcome: str = "") -> AuditEvent:
+    outcome = outcome or ("ok" if seen.error is None else seen.error.code)
     ref = seen.candidate.ref
     secrets = () if ref is None else (AuditSecret.of(ref, store=store),)
     detail: dict[str, object] = {"from": "flyte", "outcome_of_import": seen.outcome}

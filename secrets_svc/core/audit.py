@@ -50,7 +50,7 @@ class AuditEvent:
     :param surface: ``api``, ``admission``, ``run``, ``keys``, ``copy`` or ``import``.
     :param action: the verb, e.g. ``create``, ``admit``, ``read``.
     :param actor: the principal, or the user name in the admission request.
-    :param outcome: ``ok`` or the code of the error.
+    :param outcome: ``ok`` or the code of the error; ``begun`` before a write of an ``import``.
     :param request_id: of the API call, or the admission request's uid.
     :param detail: further facts, such as namespace and pod; JSON types only.
     :param at: seconds since the epoch.

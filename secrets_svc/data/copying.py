@@ -120,24 +120,37 @@ class Copier:
         """Copy all that waits; ``each`` hears of every one that was dealt with.
 
         Where a store fails for a reason that may pass, the rest is left, so that it isn't tried in vain.
+        However it ends, what is under way is finished and heard of first: a write that has begun is not
+        called back.
 
-        :raises SecretsError: listing failed.
+        :raises SecretsError: listing failed. Whatever ``each`` raises.
         """
         stopped = False
+        failures: list[Exception] = []
 
         async def work() -> None:
             nonlocal stopped
-            while not stopped and (ref := await waiting.next()) is not None:
-                copied = await self.copy(ref)
-                stopped = stopped or (copied.error is not None and copied.error.retryable)
-                each(copied)
+            try:
+                while not stopped:
+                    ref = await waiting.next()
+                    if ref is None or stopped:
+                        return
+                    copied = await self.copy(ref)
+                    stopped = stopped or (copied.error is not None and copied.error.retryable)
+                    each(copied)
+            except Exception as error:
+                stopped = True
+                failures.append(error)
 
+        workers = asyncio.gather(*(work() for _ in range(at_once)))
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(at_once):
-                    group.create_task(work())
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            await asyncio.shield(workers)
+        except asyncio.CancelledError:
+            stopped = True
+            await workers
+            raise
+        if failures:
+            raise failures[0]
 
     async def _copy(self, ref: SecretRef) -> Copied:
         wanted = await _read(self.source, ref)

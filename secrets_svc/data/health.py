@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -120,10 +121,10 @@ class Health:
                 self._open_until = self._clock() + self._break * (0.75 + self._chance() / 4)
             self._trying_until = 0.0
 
-    def pause(self, error: SecretsError, attempt: int) -> float | None:
+    def pause(self, error: SecretsError, attempt: int, *, left: float = math.inf) -> float | None:
         """Seconds until a call that raised ``error`` may be tried again, ``None`` where it may not.
 
-        :param attempt: how often it was tried, from 1.
+        :param attempt: how often it was tried, from 1. :param left: seconds that the call has yet.
         """
         if (
             attempt >= ATTEMPTS
@@ -132,15 +133,15 @@ class Health:
         ):
             return None
         told = error.retry_after or 0.0
-        if told > LONGEST_PAUSE:
+        pause = max(told, FIRST_PAUSE * (1 << (attempt - 1)) * (0.5 + self._chance() / 2))
+        if told > LONGEST_PAUSE or pause > left:
             return None
         with self._lock:
             if self._open_until is not None or self._savings < 1:
                 return None
             self._savings -= 1
             self.retried += 1
-        pause = FIRST_PAUSE * (1 << (attempt - 1)) * (0.5 + self._chance() / 2)
-        return max(pause, told)
+        return pause
 
 
 def readiness_text(states: Mapping[str, str], *, is_ready: bool) -> str:

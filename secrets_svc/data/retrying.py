@@ -55,6 +55,23 @@ def purge_of(writer: SecretWriter) -> Callable[..., None]:
     return writer.purge if isinstance(writer, Purges) else writer.delete
 
 
+class _Hearing:
+    """Has the store's health hear of a try once: by whoever made it, or by whoever gave it up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_due = False
+
+    def begin(self) -> None:
+        self._is_due = True
+
+    def take(self) -> bool:
+        """Whether it is the caller's to tell."""
+        with self._lock:
+            is_due, self._is_due = self._is_due, False
+        return is_due
+
+
 class RetryingWriter:
     """A :class:`SecretWriter` in front of a store's own. Trying again is safe: writes have operation ids.
 
@@ -150,8 +167,9 @@ class RetryingWriter:
         if not self._places.acquire(blocking=False):
             raise Unavailable(f'store "{self._store}" is busy: too many calls wait for it', retry_after=1.0)
         due = time.monotonic() + self._deadline
+        hearing = _Hearing()
         try:
-            task = self._pool.submit(copy_context().run, self._insist, call, due)
+            task = self._pool.submit(copy_context().run, self._insist, call, due, hearing)
         except RuntimeError as error:
             self._places.release()
             raise Unavailable(f'store "{self._store}" is closed') from error
@@ -160,7 +178,8 @@ class RetryingWriter:
             return task.result(self._deadline + _GRACE)
         except TimeoutError:
             late = self._late()
-            self.health.failed(late)
+            if hearing.take():
+                self.health.failed(late)
             raise late from None
 
     def _late(self) -> DeadlineExceeded:
@@ -170,29 +189,32 @@ class RetryingWriter:
         error.store = self._store
         return error
 
-    def _insist(self, call: Callable[[], T], due: float) -> T:
+    def _insist(self, call: Callable[[], T], due: float, hearing: _Hearing) -> T:
         with deadline.until(due):
-            return self._tried(call, due)
+            return self._tried(call, due, hearing)
 
-    def _tried(self, call: Callable[[], T], due: float) -> T:
+    def _tried(self, call: Callable[[], T], due: float, hearing: _Hearing) -> T:
         attempt = 1
         while True:
             try:
-                return self._attempt(call, again=attempt > 1)
+                return self._attempt(call, hearing, again=attempt > 1)
             except SecretsError as error:
-                pause = self.health.pause(error, attempt)
-                if pause is None or time.monotonic() + pause > due:
+                pause = self.health.pause(error, attempt, left=due - time.monotonic())
+                if pause is None:
                     error.store = self._store
                     raise
             attempt += 1
             time.sleep(pause)
 
-    def _attempt(self, call: Callable[[], T], *, again: bool) -> T:
+    def _attempt(self, call: Callable[[], T], hearing: _Hearing, *, again: bool) -> T:
         self.health.begin(again=again)
+        hearing.begin()
         try:
             result = call()
         except SecretsError as error:
-            self.health.failed(error)
+            if hearing.take():
+                self.health.failed(error)
             raise
-        self.health.succeeded()
+        if hearing.take():
+            self.health.succeeded()
         return result

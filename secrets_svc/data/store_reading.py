@@ -265,8 +265,9 @@ class StoreReading:
             try:
                 return await self._attempt(call, due, again=attempt > 1)
             except SecretsError as error:
-                pause = self.health.pause(error, attempt) if self._pool is not None else None
-                if pause is None or asyncio.get_running_loop().time() + pause > due:
+                left = due - asyncio.get_running_loop().time()
+                pause = self.health.pause(error, attempt, left=left) if self._pool is not None else None
+                if pause is None:
                     error.store = self.store
                     raise
             attempt += 1

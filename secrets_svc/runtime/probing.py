@@ -6,8 +6,9 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 
-from secrets_svc.core.errors import SecretsError
+from secrets_svc.core.errors import Internal, SecretsError
 from secrets_svc.data.probing import probe_reader, probe_writer
 from secrets_svc.runtime.stores import Store, Stores
 
@@ -59,16 +60,26 @@ class Probing:
 
     def _attempt(self, name: str, ask: Probe) -> SecretsError | None:
         before = self._failed.get(name)
-        try:
-            ask()
-        except SecretsError as error:
-            if not self._ended.is_set() and (before is None or before.message != error.message):
-                log.error('store "%s" can\'t be used by its %s: %s', name, self._side, error.message)
-            return error
+        failure = _failure(ask)
+        if failure is not None:
+            if not self._ended.is_set() and (before is None or before.message != failure.message):
+                log.error('store "%s" can\'t be used by its %s: %s', name, self._side, failure.message)
+            return failure
         if before is not None:
             log.warning('store "%s" has what its %s needs now', name, self._side)
         self._failed.pop(name, None)
         return None
+
+
+def _failure(ask: Probe) -> SecretsError | None:
+    """What asking comes to. What a backend of somebody else's raises may say anything: none of it is told."""
+    try:
+        ask()
+    except SecretsError as error:
+        return error
+    except Exception:
+        return Internal("its backend failed in a way that backends never should")
+    return None
 
 
 def _told(state: str, failure: SecretsError | None) -> str:
@@ -82,10 +93,9 @@ def lacking(stores: Stores) -> list[str]:
         if store.backend.capabilities.inline:
             continue  # opening it might make it, and there is no server to ask
         for side, ask in {"writer": _ask_as_writer, "reader": _ask_as_reader}.items():
-            try:
-                ask(store)
-            except SecretsError as error:
-                lines.append(f'store "{name}", by its {side}: {error.message} ({error.code})')
+            failure = _failure(partial(ask, store))
+            if failure is not None:
+                lines.append(f'store "{name}", by its {side}: {failure.message} ({failure.code})')
     return lines
 
 

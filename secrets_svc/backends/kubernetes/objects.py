@@ -79,11 +79,19 @@ def labels_and_annotations(name: str, metadata: SecretMetadata, mark: Mark | Non
 def is_strangers(object_: Object, name: str) -> bool:
     """Whether it was never a secret of this service or Flyte's: it only has the name that one would have.
 
+    One that lost all labels has its data key yet, which the API server tells beside the metadata too.
+
     :param name: storage name. :raises Unavailable: it is another object, or none.
     """
     found = _identified(object_, name)
     of_ours = any(key.startswith(names.PREFIX) for key in (*found.labels, *found.annotations))
-    return names.MANAGED not in found.labels and not of_ours
+    return names.MANAGED not in found.labels and not of_ours and name not in _all_keys(object_)
+
+
+def _all_keys(object_: Object) -> frozenset[str]:
+    """Data keys that the server tells of, and those of a whole object."""
+    data = object_.get("data")
+    return data_keys(object_) | frozenset(data if isinstance(data, dict) else ())
 
 
 def held(object_: Object, name: str) -> Held:

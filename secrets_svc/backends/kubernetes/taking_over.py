@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from secrets_svc.backends.kubernetes import names
@@ -11,7 +12,7 @@ from secrets_svc.backends.kubernetes.listing import Objects
 from secrets_svc.backends.kubernetes.namespace import SECRETS, Change, Namespace
 from secrets_svc.backends.kubernetes.objects import held
 from secrets_svc.backends.kubernetes.patches import adoption
-from secrets_svc.core.errors import Conflict
+from secrets_svc.core.errors import Conflict, DeadlineExceeded, SecretsError, Unavailable, Unreadable
 from secrets_svc.core.taking_over import Candidate, Standing
 from secrets_svc.kube.informer import Metadata
 
@@ -63,10 +64,23 @@ class KubernetesTakeOver:
             found = Metadata.of(object_)
             name = storage_name_in(object_, found)
             patch = adoption(name, held(object_, name), found)
-            changed = self._namespace.change(SECRETS, candidate.place, patch, patch)
+            try:
+                changed = self._namespace.change(SECRETS, candidate.place, patch)
+            except (Unavailable, DeadlineExceeded) as error:
+                # What wasn't answered may be done all the same.
+                if isinstance(error, Unreadable) or not self._is_ours(candidate.place):
+                    raise
+                return replace(now, standing=Standing.TAKEN)
             if not isinstance(changed, Change):
                 return replace(now, standing=Standing.TAKEN)
         raise Conflict(f'Secret "{candidate.place}" is being written by others all the time: try again later')
+
+    def _is_ours(self, place: str) -> bool:
+        """Whether one look says so."""
+        with suppress(SecretsError):
+            object_ = self._namespace.find(SECRETS, place)
+            return object_ is not None and judged(object_, self._organization).standing is Standing.OURS
+        return False
 
     def close(self) -> None:
         """See the port."""

@@ -20,8 +20,8 @@ from secrets_svc.core.errors import SecretsError, Unavailable
 RENEW_AFTER = 2 / 3
 #: Seconds in which a login isn't tried again after one that failed.
 PAUSE = 1.0
-#: Seconds without another login after one that was no use: a token that nothing is allowed to is told by
-#: nothing from one that isn't taken. Twice as long each time, up to the second.
+#: Seconds without another login after one that was no use, because the call or all calls aren't allowed.
+#: Twice as long each time, up to the second.
 NO_USE, NO_USE_AT_MOST = 5.0, 600.0
 _MAX_FILE = 64 * 1024
 _OURSELVES = "auth/token/lookup-self"
@@ -33,6 +33,26 @@ class _Token:
     renewable: bool
     renew_at: float
     until: float
+
+
+class _Pause:
+    """Between logins that may be no use, since each leaves a lease: twice as long each time."""
+
+    def __init__(self) -> None:
+        self._seconds = NO_USE
+        self._until = -math.inf
+
+    def lasts(self, now: float) -> bool:
+        return now < self._until
+
+    def begin(self, now: float) -> None:
+        self._until = now + self._seconds
+        self._seconds = min(2 * self._seconds, NO_USE_AT_MOST)
+
+    def forget(self) -> None:
+        """A login was of use."""
+        self._seconds = NO_USE
+        self._until = -math.inf
 
 
 class Session:
@@ -58,13 +78,14 @@ class Session:
         self._token: _Token | None = None
         self._failed: tuple[float, SecretsError] | None = None
         self._looked: tuple[float, bool | SecretsError] = (-math.inf, False)
-        self._no_use = NO_USE
-        self._no_login_until = -math.inf
+        self._while_nothing_is_allowed = _Pause()
+        self._for_other_policies = _Pause()
         self._checked = False
         self.logins = 0
 
     def call(self, method: str, path: str, *, body: Any = None, query: Any = None) -> Answer:
-        """A call with a good token; a second try with a fresh one where the first isn't taken.
+        """A call with a good token; a second try with a fresh one where the first isn't taken, or allows too
+        little.
 
         :param path: behind ``/v1/``.
         """
@@ -83,6 +104,8 @@ class Session:
             fresh = self._instead_of(token)
             if fresh is not token:
                 answer = self._channel.send(method, f"/v1/{path}", token=fresh.text, **more)
+                if answer.status != 403:
+                    self._for_other_policies.forget()
         return answer
 
     @property
@@ -115,7 +138,8 @@ class Session:
             return replace(token, renew_at=now + PAUSE)
 
     def _instead_of(self, refused: _Token) -> _Token:
-        """Another one, if ``refused`` isn't taken; ``refused``, if it is the call that isn't allowed.
+        """Another one, if ``refused`` isn't taken, or may have fewer policies than its role has by now;
+        ``refused``, if it is the call that isn't allowed.
 
         Each login leaves a lease in the server, so the server is asked about the token first.
         """
@@ -123,13 +147,24 @@ class Session:
         with self._lock:
             if self._token is not refused and self._token is not None:
                 return self._token
-            if self._clock() < self._no_login_until or self._is_taken(refused, asked):
+            if self._while_nothing_is_allowed.lasts(self._clock()):
                 return refused
+            if self._is_taken(refused, asked):
+                return self._with_policies_of_now(refused)
             self._token = None
             self._token = self._log_in(refused)
             if self._identity.method != "token_file":
                 self._learn(self._token)
             return self._token
+
+    def _with_policies_of_now(self, taken: _Token) -> _Token:
+        """A fresh one, now and then: a token keeps the policies that its role had at the login."""
+        now = self._clock()
+        if not self._for_other_policies.lasts(now):
+            self._for_other_policies.begin(now)
+            with suppress(SecretsError):  # it is good for all that it was good for
+                self._token = taken = self._log_in(taken)
+        return taken
 
     def _is_taken(self, token: _Token, asked: float) -> bool:
         """Whether the server takes it for anything. Who waited while another asked hears the same.
@@ -165,10 +200,9 @@ class Session:
         """Whether a login like that is any use: not where nothing is allowed to whom it lets in."""
         with suppress(SecretsError):
             if self._look_at(fresh):
-                self._no_use = NO_USE
+                self._while_nothing_is_allowed.forget()
             else:
-                self._no_login_until = self._clock() + self._no_use
-                self._no_use = min(2 * self._no_use, NO_USE_AT_MOST)
+                self._while_nothing_is_allowed.begin(self._clock())
 
     def _renewed(self, token: _Token | None) -> _Token | None:
         """``token`` with a longer life; ``None`` where it takes a login."""

@@ -311,6 +311,11 @@ def unmanaged(store: Store, ref: SecretRef) -> None:
     store.patch(ref, {"metadata": {"labels": {"app.flyte.org/managed": None}}})
 
 
+def stripped(store: Store, ref: SecretRef) -> None:
+    """Flyte's, without its labels: the data key is left."""
+    store.put(ref, {storage_name(ref): b"theirs"}, labels={})
+
+
 def annotated(key: str, text: str) -> Callable[[Store, SecretRef], None]:
     def spoil(store: Store, ref: SecretRef) -> None:
         create(store.writer(), ref)
@@ -325,6 +330,7 @@ SPOILT = [
     second_key,
     key_changed,
     unmanaged,
+    stripped,
     annotated("name", storage_name(some_ref("other"))),
     annotated("name", "nonsense"),
     annotated("type", "tls"),
@@ -370,10 +376,10 @@ def bare(store: Store, ref: SecretRef) -> None:
 
 
 def labelled(store: Store, ref: SecretRef) -> None:
-    """With labels and annotations of others, and even our data key."""
+    """With labels and annotations of others."""
     about = {"annotations": {"example.org/team": "blue"}}
     labels = {"app.kubernetes.io/managed-by": "Helm", "app.flyte.org/project": "shop"}
-    store.put(ref, {storage_name(ref): b"somebody's"}, labels=labels, metadata=about)
+    store.put(ref, {"password": b"somebody's"}, labels=labels, metadata=about)
 
 
 def of_another_type(store: Store, ref: SecretRef) -> None:

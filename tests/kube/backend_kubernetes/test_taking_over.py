@@ -231,7 +231,7 @@ def test_one_that_fails_does_not_keep_the_others(own_store: Store, cluster: Clus
     assert done.returncode == 6
     assert command.items("--apply", "--yes")[place(first)]["outcome"] == "taken"
     events = [json.loads(line) for line in (tmp_path / "state" / "audit.jsonl").read_text().splitlines()]
-    assert [event["outcome"] for event in events] == ["unavailable", "ok", "ok"]
+    assert [event["outcome"] for event in events] == ["begun", "unavailable", "begun", "ok", "begun", "ok"]
 
 
 def test_only_metadata_are_asked_for_and_written(own_store: Store) -> None:

@@ -11,15 +11,25 @@ from typing import Any
 import click
 import pytest
 
+from cli.errors import exit_code
 from cli.kubeconfigs import own_kubeconfig
 from cli.main import main
 from cli.output import OutputFormat
 from cli.taking_over import Task, carry_out
-from secrets_svc.core.errors import Conflict, InvalidArgument, SecretsError, Unavailable
+from secrets_svc.core.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InvalidArgument,
+    SecretsError,
+    Throttled,
+    Unavailable,
+    Unreadable,
+)
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretRef
 from secrets_svc.core.state_folder import remember_audit_file
 from secrets_svc.core.taking_over import Candidate, Standing
+from secrets_svc.runtime.audit_file import AuditFile
 
 REF = SecretRef(Scope("flyte", "production", "shop"), "db-password")
 TWO = '[stores.a]\nbackend = "kubernetes"\n[stores.b]\nbackend = "kubernetes"\n[[routes]]\nstore = "a"\n'
@@ -143,18 +153,44 @@ def test_one_that_fails_does_not_keep_the_others(
     assert [each["outcome"] for each in printed["items"]] == ["taken", "failed", "taken", "ours"]
     assert (printed["items"][1]["code"], printed["items"][1]["detail"]) == ("conflict", "it is busy")
     events = audited(tmp_path)
-    assert [event["outcome"] for event in events] == ["ok", "conflict", "ok"]
+    came = ["begun", "ok", "begun", "conflict", "begun", "ok"]
+    assert [event["outcome"] for event in events] == came
     assert {(event["surface"], event["action"]) for event in events} == {("import", "import")}
     assert events[0]["secrets"][0]["name"] == "db-password"
 
 
-def test_an_interruption_says_what_is_left(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("error", [Unavailable("down"), DeadlineExceeded("late"), Throttled("slow")])
+def test_a_store_that_fails_is_not_asked_for_the_rest(
+    tmp_path: Path, start: Start, capsys: pytest.CaptureFixture[str], error: SecretsError
+) -> None:
+    store = FakeStore(*[FOREIGN] * 5, failing={2: error})
+    assert start(store) == exit_code(error)
+    assert len(store.took) == 2
+    out, err = capsys.readouterr()
+    printed = json.loads(out)
+    assert [each["outcome"] for each in printed["items"]] == ["taken", "failed"]
+    assert printed["left"] == 3
+    assert "3 Secrets left: the same command goes on with them" in err
+    assert [event["outcome"] for event in audited(tmp_path)] == ["begun", "ok", "begun", error.code]
+
+
+def test_one_that_keeps_us_out_says_nothing_of_the_others(start: Start) -> None:
+    store = FakeStore(FOREIGN, FOREIGN, failing={1: Unreadable("no right to it")})
+    assert start(store) == 6
+    assert len(store.took) == 2
+
+
+def test_an_interruption_says_what_is_left(
+    tmp_path: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = FakeStore(FOREIGN, FOREIGN, FOREIGN, failing={2: KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         start(store, output="table")
     out, err = capsys.readouterr()
     assert 'namespace "flyte": 1 taken\n' in out
     assert "2 Secrets left: the same command goes on with them" in err
+    # The second may be done.
+    assert [event["outcome"] for event in audited(tmp_path)] == ["begun", "ok", "begun"]
 
 
 def test_without_a_record_it_stops(tmp_path: Path, start: Start) -> None:
@@ -163,7 +199,28 @@ def test_without_a_record_it_stops(tmp_path: Path, start: Start) -> None:
     store = FakeStore(FOREIGN, FOREIGN)
     with pytest.raises(Unavailable):
         start(store)
+    assert store.took == []
+
+
+def test_what_is_taken_when_the_record_fails_is_told(
+    tmp_path: Path, start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it was begun is recorded, and it stops."""
+    record, number = AuditFile.record_all, iter(range(10))
+
+    def fails_second(self: AuditFile, events: Any) -> None:
+        if next(number) == 1:
+            raise Unavailable("the disk is full")
+        record(self, events)
+
+    monkeypatch.setattr(AuditFile, "record_all", fails_second)
+    store = FakeStore(FOREIGN, FOREIGN)
+    with pytest.raises(Unavailable, match="the disk is full"):
+        start(store)
     assert len(store.took) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert ([each["outcome"] for each in printed["items"]], printed["left"]) == (["taken"], 1)
+    assert [event["outcome"] for event in audited(tmp_path)] == ["begun"]
 
 
 @pytest.mark.parametrize(("typed", "code", "took"), [("y\n", 0, 1), ("\n", 1, 0), ("no\n", 1, 0)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -54,10 +56,11 @@ class World:
         self.source, self.target = Reader(self.here), Reader(self.there)
         self.writer = ValidatedWriter(writer=self.there.writer(), capabilities=CAPABILITIES, store="there")
         self._opened = ExitStack()
+        self.inline = True
 
     def copier(self, **more: Any) -> Copier:
         readings = [
-            StoreReading(store=name, reader=reader, options=ReadingOptions(inline=True))
+            StoreReading(store=name, reader=reader, options=ReadingOptions(inline=self.inline))
             for name, reader in (("here", self.source), ("there", self.target))
         ]
         for reading in readings:
@@ -261,30 +264,89 @@ def test_a_store_that_fails_stops_it_and_the_rest_is_left(world: World, error: S
     assert (waiting.listed, waiting.taken, waiting.is_whole) == (3, 2, False)
 
 
-def test_a_listing_that_fails_half_way_is_raised_and_what_was_done_is_told(world: World) -> None:
+def two_to_copy(world: World) -> None:
     for number in range(2):
         put(world.here, SecretRef(SCOPE, f"k{number}"), b"v")
 
+
+def both_are_there(world: World, came: list[Copied]) -> bool:
+    """And told of, each once."""
+    told = sorted(each.ref.name for each in came if each.outcome is Outcome.COPIED)
+    return told == ["k0", "k1"] == sorted(ref.name for ref in world.there.secrets)
+
+
+def test_a_listing_that_fails_half_way_is_raised_once_what_is_under_way_is_told(world: World) -> None:
+    """One is copied, and asks for more in vain, while the other is in hand yet."""
+    failed = threading.Event()
+
     def half() -> Iterator[Page[SecretMetadata]]:
         yield next(pages(2, 1))
+        failed.set()
         raise Unavailable("down")
 
+    def slowly() -> None:
+        assert failed.wait(10)
+        time.sleep(0.2)
+
+    two_to_copy(world)
+    world.inline = False
+    world.source.before_read = [slowly]
     came: list[Copied] = []
     waiting = Waiting(half(), heard=lambda size: None)
     with pytest.raises(Unavailable, match="down"):
         asyncio.run(world.copier().copy_all(waiting, at_once=2, each=came.append))
-    assert len(came) <= 2
-    assert not waiting.is_whole
+    assert both_are_there(world, came)
+    assert (waiting.listed, waiting.taken, waiting.is_whole) == (2, 2, False)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_an_interruption_waits_for_what_is_under_way(world: World, at_once: int) -> None:
+    """As at Ctrl-C, which cancels; what has no turn yet is left."""
+    begun = threading.Semaphore(0)
+
+    def slowly() -> None:
+        begun.release()
+        time.sleep(0.3)
+
+    waiting = waiting_for(world, 5)
+    world.inline = False
+    world.source.before_read = [slowly] * at_once
+    came: list[Copied] = []
+
+    async def interrupted() -> None:
+        task = asyncio.create_task(world.copier().copy_all(waiting, at_once=at_once, each=came.append))
+        for _ in range(at_once):
+            assert await asyncio.to_thread(begun.acquire, timeout=10)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interrupted())
+    assert [each.outcome for each in came] == [Outcome.COPIED] * at_once
+    assert sorted(each.ref.name for each in came) == sorted(ref.name for ref in world.there.secrets)
 
 
 def test_whoever_hears_of_them_may_stop_it(world: World) -> None:
-    """An audit record that can't be written, for one."""
+    """An audit record that can't be written, for one. Of what is under way it hears all the same."""
+    deaf_by_now = threading.Event()
+    came: list[Copied] = []
 
     def deaf(copied: Copied) -> None:
+        came.append(copied)
+        deaf_by_now.set()
         raise NotFound("no disk")
 
+    def slowly() -> None:
+        assert deaf_by_now.wait(10)
+        time.sleep(0.2)
+
+    two_to_copy(world)
+    world.inline = False
+    world.source.before_read = [slowly]
+    waiting = Waiting(pages(2, 3), heard=lambda size: None)
     with pytest.raises(NotFound):
-        asyncio.run(world.copier().copy_all(waiting_for(world, 3), at_once=2, each=deaf))
+        asyncio.run(world.copier().copy_all(waiting, at_once=2, each=deaf))
+    assert both_are_there(world, came)
 
 
 def test_pages_are_the_writer_s_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

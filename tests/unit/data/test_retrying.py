@@ -189,6 +189,45 @@ def test_a_call_that_heeds_no_deadline_is_given_up_and_keeps_its_place(opened: O
     writer.describe(REF)  # the places are free again
 
 
+def test_a_call_that_hangs_counts_once(opened: Opener) -> None:
+    """When it is given up, and not again when it comes back."""
+    go_on = threading.Event()
+    came_back = threading.Semaphore(0)
+
+    class Hung:
+        def close(self) -> None:
+            pass
+
+        def describe(self, ref: SecretRef) -> None:
+            go_on.wait(30)
+            came_back.release()
+            raise DOWN
+
+    writer = opened(Hung(), deadline=0.05)
+    for _ in range(THRESHOLD - 1):
+        with pytest.raises(DeadlineExceeded):
+            writer.describe(REF)
+    go_on.set()
+    for _ in range(THRESHOLD - 1):
+        assert came_back.acquire(timeout=10)
+    end = time.monotonic() + 5
+    while writer._places._value < 4 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert writer.health.state == "closed"
+    with pytest.raises(Unavailable, match="down"):
+        writer.describe(REF)
+    assert writer.health.state == "open"
+
+
+def test_a_retry_that_is_not_made_costs_no_savings(opened: Opener) -> None:
+    inner = Unlucky(MemoryStore().writer(), DOWN)
+    writer = opened(inner, deadline=0.01)
+    saved = writer.health._savings
+    with pytest.raises(Unavailable, match="down"):
+        create(writer)
+    assert (writer.health.retried, writer.health._savings) == (0, saved)
+
+
 def test_no_try_is_begun_that_would_be_too_late(opened: Opener) -> None:
     inner = Unlucky(MemoryStore().writer(), *[DOWN] * 3)
     with pytest.raises(Unavailable, match="down"):

@@ -18,6 +18,8 @@ from secrets_svc.backends.kubernetes.foreign import judged, storage_name_in
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.objects import held, new_object, value_of
 from secrets_svc.backends.kubernetes.patches import adoption, replacement
+from secrets_svc.backends.kubernetes.taking_over import KubernetesTakeOver
+from secrets_svc.core.errors import Conflict, DeadlineExceeded, SecretsError, Unavailable, Unreadable
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -282,3 +284,46 @@ def test_every_secret_that_can_be_is_taken_once(domain: str | None, project: str
 )
 def test_whatever_the_api_server_answers_has_a_standing(metadata: Any) -> None:
     assert judged({"metadata": metadata}, "flyte").standing is Standing.LEFT
+
+
+class Unanswered:
+    """A namespace with one Secret of Flyte's, whose change is done or not, and never answered.
+
+    :ivar asked: changes.
+    """
+
+    name = "flyte"
+
+    def __init__(self, error: SecretsError, *, is_done: bool) -> None:
+        self.object = written(storage_name(REF), domain="development", project="proj")
+        self.error = error
+        self.is_done = is_done
+        self.asked: list[Any] = []
+
+    def find(self, *_: Any) -> dict[str, Any]:
+        return self.object
+
+    def change(self, kind: Any, name: str, *patches: Any) -> None:
+        self.asked.append(patches)
+        if self.is_done:
+            self.object = jsonpatch.apply_patch(self.object, patches[0])
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [DeadlineExceeded("late"), Unavailable("hung up")])
+def test_a_change_that_is_not_answered_is_looked_at_once_more(error: SecretsError) -> None:
+    namespace = Unanswered(error, is_done=True)
+    opened = KubernetesTakeOver(namespace, "flyte")  # type: ignore[arg-type]
+    candidate = judged(namespace.object, "flyte")
+    assert opened.take(candidate).standing is Standing.TAKEN
+    [patches] = namespace.asked
+    assert len(patches) == 1
+
+
+@pytest.mark.parametrize("error", [DeadlineExceeded("late"), Unreadable("no right"), Conflict("x")])
+def test_one_that_is_not_done_fails(error: SecretsError) -> None:
+    namespace = Unanswered(error, is_done=False)
+    opened = KubernetesTakeOver(namespace, "flyte")  # type: ignore[arg-type]
+    with pytest.raises(type(error)):
+        opened.take(judged(namespace.object, "flyte"))
+    assert len(namespace.asked) == 1

@@ -19,8 +19,9 @@ from secrets_svc.backends.kubernetes.objects import (
     value_of,
 )
 from secrets_svc.backends.kubernetes.provenance import Outsider, data_keys, last_change, outsider
+from secrets_svc.backends.kubernetes.reader import _standing
 from secrets_svc.backends.kubernetes.versions import key_of
-from secrets_svc.core.errors import Unavailable
+from secrets_svc.core.errors import Spoilt, Unavailable
 from secrets_svc.core.naming import storage_name
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -128,6 +129,13 @@ def test_what_is_not_ours_is_refused(more: dict[str, Any]) -> None:
         held(stored(**more), NAME)
 
 
+def with_key(key: str, **metadata: Any) -> dict[str, Any]:
+    """As :func:`stored`, with that data key in place of the secret's own."""
+    object_ = stored(entry("kubectl", 5, key), **metadata)
+    object_["data"] = {key: "eA=="}
+    return object_
+
+
 @pytest.mark.parametrize(
     ("labels", "annotations", "strangers"),
     [
@@ -144,8 +152,24 @@ def test_what_is_not_ours_is_refused(more: dict[str, Any]) -> None:
 )
 def test_whose_an_object_is(labels: Any, annotations: Any, strangers: bool) -> None:
     """A stranger's has nothing of ours, nor of Flyte's: all else is a secret, well or spoilt."""
-    object_ = stored(labels=labels, annotations=annotations)
+    object_ = with_key("password", labels=labels, annotations=annotations)
     assert is_strangers(object_, NAME) is strangers
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_one_that_lost_all_labels_is_known_by_its_data_key(is_whole: bool) -> None:
+    """It is spoilt, and no wider scope answers in its place: also where metadata alone are seen."""
+    object_ = stored(labels={}, annotations={})
+    if not is_whole:
+        del object_["data"]
+    assert not is_strangers(object_, NAME)
+    with pytest.raises(Spoilt, match="has no label"):
+        held(object_, NAME)
+    forgotten = stored(labels={}, annotations={}, managedFields=[])
+    assert not is_strangers(forgotten, NAME)
+    with pytest.raises(Spoilt, match="has no label"):
+        _standing(object_, NAME)
+    assert _standing(with_key("password", labels={}, annotations={}), NAME) is None
 
 
 @pytest.mark.parametrize("metadata", [{"name": "another"}, {"uid": ""}, {"resourceVersion": None}], ids=str)

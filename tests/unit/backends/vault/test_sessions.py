@@ -22,6 +22,7 @@ class Server:
     :ivar looks: what tells whether a token is taken: ``lookup-self``, where the role has the policy
         ``default``, and ``mount``, where its policies allow anything there.
     :ivar looked: how often the first was asked.
+    :ivar mended: whether a login's token is allowed what was forbidden before; ``able`` are those tokens.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,8 @@ class Server:
         self.made = 0
         self.looks = {"lookup-self", "mount"}
         self.looked = 0
+        self.mended = False
+        self.able: set[str] = set()
         self._lock = threading.Lock()
 
     def send(
@@ -48,6 +51,7 @@ class Server:
         if path.endswith("/login"):
             self.made += 1
             self.good.add(f"t-{self.made}")
+            self.able.update({f"t-{self.made}"} if self.mended else ())
             return _auth(f"t-{self.made}")
         if token not in self.good:
             return FORBIDDEN
@@ -59,7 +63,7 @@ class Server:
         if "/sys/internal/" in path:
             mount = {"type": "kv", "options": {"version": "2"}}
             return Answer(200, {"data": mount}) if "mount" in self.looks else FORBIDDEN
-        if path.endswith("/forbidden"):
+        if path.endswith("/forbidden") and token not in self.able:
             return FORBIDDEN
         return Answer(200, {"data": {"token": token}})
 
@@ -134,16 +138,49 @@ def test_the_first_call_of_all_may_meet_a_token_that_is_not_taken(server: Server
 
 
 @pytest.mark.parametrize("looks", [{"lookup-self", "mount"}, {"mount"}, {"lookup-self"}])
-def test_what_is_not_allowed_leads_to_no_login_however_rarely_it_is_asked_for(
-    server: Server, session: Session, looks: set[str]
+@pytest.mark.parametrize("seconds", [0.1, 7.0])
+def test_where_a_call_is_not_allowed_logins_become_rare(
+    server: Server, session: Session, looks: set[str], seconds: float
 ) -> None:
-    """Each would leave a lease in the server."""
+    """Each leaves a lease in the server, however often or rarely the call is made."""
     assert used(session) == "t-1"
     server.looks = looks
-    for _ in range(200):
-        server.now += 7.0
+    begun = server.now
+    while server.now < begun + 3600:
+        server.now += seconds
         assert session.call("get", "secret/subkeys/forbidden").status == 403
-    assert server.made == 1
+    assert 2 <= server.made <= 1 + 8 + 3600 / NO_USE_AT_MOST
+
+
+def test_a_role_that_gets_more_policies_is_noticed(server: Server, session: Session) -> None:
+    """Long before its token is over, and at once where that token wasn't refused before."""
+    assert used(session) == "t-1"
+    server.mended = True
+    assert session.call("get", "secret/subkeys/forbidden").data["token"] == "t-2"
+    assert used(session) == "t-2"
+    server.mended = False
+    server.able.clear()
+    for _ in range(20):
+        server.now += 1.0
+        assert session.call("get", "secret/subkeys/forbidden").status == 403
+    server.mended = True
+    server.now += 20.0
+    assert session.call("get", "secret/subkeys/forbidden").status == 200
+
+
+def test_one_that_is_not_taken_gives_way_at_once_in_the_pause_too(server: Server, session: Session) -> None:
+    assert session.call("get", "secret/subkeys/forbidden").status == 403
+    made = server.made
+    server.now += 1.0
+    server.good.clear()
+    assert used(session) == f"t-{made + 1}"
+
+
+def test_a_login_that_fails_leaves_what_is_good(server: Server, session: Session) -> None:
+    assert used(session) == "t-1"
+    server.down = True
+    assert session.call("get", "secret/subkeys/forbidden").status == 403
+    assert used(session) == "t-1"
 
 
 def test_where_nothing_is_allowed_logins_become_rare(server: Server, session: Session) -> None:
@@ -189,7 +226,7 @@ def test_fifty_threads_log_in_once(server: Server, session: Session) -> None:
 def test_fifty_threads_that_are_refused_ask_about_their_token_once(server: Server, session: Session) -> None:
     assert used(session) == "t-1"
     assert many(session, "secret/subkeys/forbidden") == [403] * 50
-    assert (server.made, server.looked) == (1, 1)
+    assert (server.made, server.looked) == (2, 1)
 
 
 def test_a_server_that_fails_when_it_is_asked_about_a_token_is_no_reason_to_log_in(
