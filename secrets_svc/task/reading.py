@@ -97,13 +97,19 @@ secrets = Secrets()
 
 def _find(secret: Request, required: bool) -> MaskedBytes | None:
     meant = _meant(secret)
-    data = _first(meant)
+    folder = local_state.chosen_folder(None)
+    data = None if folder is not None and _is_outdated(meant, folder) else _first(meant)
     if data is None:
         # Where nothing can be fetched, nothing that may be absent is worth a look.
-        if required or local_state.chosen_folder(None) is not None:
+        if required or folder is not None:
             _have([_as_needed(each, required) for each in meant])
         data = _first(meant)
     return data
+
+
+def _is_outdated(meant: tuple[Secret, ...], folder: str) -> bool:
+    """Whether values that we put where they are have to be fetched again, for another scope perhaps."""
+    return any(local_state.is_replaced(each, folder) for each in meant)
 
 
 def _first(meant: tuple[Secret, ...]) -> MaskedBytes | None:
