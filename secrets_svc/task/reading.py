@@ -41,17 +41,25 @@ class _Masked:
 class MaskedText(_Masked, str):
     """A text whose ``repr`` doesn't show it: in tracebacks with variables, debuggers, lists, ``%r``.
 
-    What is made of it, also by ``str()`` and formatting, is a text like any other.
+    Nor does that of its pieces: who shows variables may cut long ones first. What else is made of it, also by
+    ``str()`` and formatting, is a text like any other.
     """
 
     __slots__ = ()
 
+    def __getitem__(self, key: Any) -> MaskedText:
+        return MaskedText(super().__getitem__(key))
+
 
 class MaskedBytes(_Masked, bytes):
-    """Bytes whose ``repr`` and ``str`` don't show them."""
+    """Bytes whose ``repr`` and ``str`` don't show them, nor do those of their pieces. One byte is a number."""
 
     __slots__ = ()
     __str__ = _Masked.__repr__
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return MaskedBytes(found) if isinstance(found, bytes) else found
 
 
 class Secrets:
