@@ -52,7 +52,7 @@ class MaskedText(_Masked, str):
 
 
 class MaskedBytes(_Masked, bytes):
-    """Bytes whose ``repr`` and ``str`` don't show them, nor do those of their pieces. One byte is a number."""
+    """Bytes whose ``repr`` and ``str`` don't show them, nor do those of their pieces. One is a number."""
 
     __slots__ = ()
     __str__ = _Masked.__repr__

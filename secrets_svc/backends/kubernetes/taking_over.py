@@ -62,10 +62,10 @@ class KubernetesTakeOver:
                 return now
             found = Metadata.of(object_)
             name = storage_name_in(object_, found)
-            patch = adoption(name, held(object_, name), found)
+            patch = adoption(name, held(object_, name), found, candidate.type)
             changed = self._namespace.change(SECRETS, candidate.place, patch, patch)
             if not isinstance(changed, Change):
-                return replace(now, standing=Standing.TAKEN)
+                return replace(now, standing=Standing.TAKEN, type=candidate.type)
         raise Conflict(f'Secret "{candidate.place}" is being written by others all the time: try again later')
 
     def close(self) -> None:
