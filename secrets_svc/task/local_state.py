@@ -70,7 +70,7 @@ def fetch(secrets: Iterable[Secret], folder: str) -> None:
 
 def is_replaced(secret: Secret, folder: str) -> bool:
     """Whether we put at one of the places of ``secret`` what it doesn't mean now."""
-    put = [None if secret.env is None else GIVEN.variable(secret.env)]
+    put = [None if secret.env is None else _variable(secret.env)]
     put.append(None if secret.file is None else GIVEN.file(places.file_path(secret.file)))
     return any(each not in (None, asked(secret, folder)) for each in put)
 
@@ -79,12 +79,17 @@ def _due(secret: Secret, folder: str) -> Secret | None:
     """``secret`` with those of its places that are to be filled, if any are."""
     what = asked(secret, folder)
     entry = secret.entry()
-    if secret.env is not None and secret.env in os.environ and GIVEN.variable(secret.env) in (None, what):
+    if secret.env is not None and secret.env in os.environ and _variable(secret.env) in (None, what):
         del entry["env"]
     if secret.file is not None and _is_file_there(places.file_path(secret.file), what):
         del entry["file"]
         entry.pop("mode", None)
     return Secret(**entry) if "env" in entry or "file" in entry else None
+
+
+def _variable(name: str) -> Asked | None:
+    """What was put there from a state folder, by this process or one that started it."""
+    return GIVEN.variable(name) or GIVEN.inherited(name)
 
 
 def _is_file_there(path: str, what: Asked) -> bool:
@@ -104,8 +109,8 @@ def _remember(secret: Secret, what: Asked) -> None:
 
 def _take_away(secret: Secret) -> None:
     """What we put at its places for another request."""
-    if secret.env is not None and GIVEN.variable(secret.env) is not None:
-        del os.environ[secret.env]
+    if secret.env is not None and _variable(secret.env) is not None:
+        os.environ.pop(secret.env, None)
     if secret.file is not None and GIVEN.file(places.file_path(secret.file)) is not None:
         os.unlink(places.file_path(secret.file))
 

@@ -209,3 +209,28 @@ if __name__ == "__main__":
     subprocess.run([sys.executable, "-c", READ], env=env, check=True)
 """
     run(server, code)
+
+
+def test_a_process_that_it_starts_gets_its_own_variables(server: Server) -> None:
+    code = """
+if sys.argv[1:] == ["child"]:
+    assert shop()[0] == "of shop"
+    assert billing()[0] == "of billing"
+    os.environ["DB_PASSWORD"] = "mine"
+    assert billing()[0] == "mine"
+    sys.exit()
+if sys.argv[1:] == ["spoilt"]:
+    assert shop()[0] == "of shop"
+    sys.exit()
+shop()
+assert "of shop" not in os.environ["SECRET_LOCAL_GIVEN"]
+subprocess.run([sys.executable, __file__, "child"], check=True)
+run = [sys.executable, "-m", "cli.main", "run", "--env", "billing-db=DB_PASSWORD", "--"]
+told = "import os; print(os.environ['DB_PASSWORD'], 'SECRET_LOCAL_GIVEN' in os.environ)"
+done = subprocess.run([*run, sys.executable, "-c", told], check=True, capture_output=True, text=True)
+assert done.stdout == "of billing False\\n", done
+for spoilt in ("[", "[]", '{"DB_PASSWORD": 1}', "null", '{"DB_PASSWORD": ["a", 1, 2]}'):
+    env = {**os.environ, "SECRET_LOCAL_GIVEN": spoilt}
+    subprocess.run([sys.executable, __file__, "spoilt"], env=env, check=True)
+"""
+    run(server, FUNCTIONS + code)

@@ -166,9 +166,11 @@ def test_words_and_limits_are_the_same(theirs: object, mine: object) -> None:
 
 
 def test_variables_are_those_of_the_command_line() -> None:
-    from cli import task_files
+    from cli import task_environment, task_files
+    from secrets_svc.task.given import VARIABLE as GIVEN
 
     assert (FILES_VARIABLE, OWN_FILES_VARIABLE) == (task_files.FILES_VARIABLE, task_files.OWN_FILES_VARIABLE)
+    assert task_environment.GIVEN_VARIABLE == GIVEN
     assert not VARIABLE.startswith("SECRETS_SVC_")  # such a variable is a setting, or stops a server
 
 
