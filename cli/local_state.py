@@ -17,7 +17,7 @@ from pathlib import Path
 from cli.context import Context, load_context
 from cli.scopes import ScopeOptions, choose_filter
 from cli.task_environment import environment_of
-from cli.task_files import FILES_VARIABLE, add_files, task_folder
+from cli.task_files import FILES_VARIABLE, OWN_FILES_VARIABLE, add_files, task_folder
 from cli.task_reading import read_task
 from injector.dialects import ours
 from injector.keys import REQUEST
@@ -47,6 +47,7 @@ class _Delivery:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._folder: Path | None = None
+        self._owner: int | None = None  # a fork isn't
 
     def deliver(self, annotation: str, state: Path) -> tuple[str, ...]:
         requests = ours.parse(ObjectMeta(annotations={REQUEST: annotation}))
@@ -66,22 +67,26 @@ class _Delivery:
     def _with_files(self, files: tuple[TaskFile, ...]) -> Path | None:
         if not files:
             return None
-        if self._folder is None:
-            self._refuse_foreign_folder()
-            opened = ExitStack()
-            self._folder, _ = opened.enter_context(task_folder(files, os.environ))
-            atexit.register(opened.close)
-        else:
+        if self._folder is not None and self._owner == os.getpid():
             add_files(self._folder, files)
+            return self._folder
+        _refuse_foreign_folder()
+        opened = ExitStack()
+        self._folder, _ = opened.enter_context(task_folder(files, os.environ))
+        self._owner = os.getpid()
+        atexit.register(opened.close)
+        os.environ[OWN_FILES_VARIABLE] = str(self._folder)
         return self._folder
 
-    def _refuse_foreign_folder(self) -> None:
-        named = os.environ.get(FILES_VARIABLE)
-        if named:
-            raise InvalidArgument(
-                f"{FILES_VARIABLE} names {named} already, which is not this process' own folder: have secret "
-                "run bring all files, or unset it"
-            )
+
+def _refuse_foreign_folder() -> None:
+    """One that a process made for itself that started this one is none: ours comes in its place."""
+    named = os.environ.get(FILES_VARIABLE)
+    if named and named != os.environ.get(OWN_FILES_VARIABLE):
+        raise InvalidArgument(
+            f"{FILES_VARIABLE} names {named} already, which is not this process' own folder: have secret "
+            "run bring all files, or unset it"
+        )
 
 
 _DELIVERY = _Delivery()

@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from cli.errors import exit_code
 from cli.output import OutputFormat, Table, counted, print_document
 from secrets_svc.core.audit import AuditEvent, AuditSecret
 from secrets_svc.core.errors import InvalidArgument, SecretsError, Unreadable, Unsupported
+from secrets_svc.core.secret import SecretType
 from secrets_svc.core.taking_over import Candidate, Standing, TakeOver, TakesOver
 from secrets_svc.runtime.settings import Settings
 from secrets_svc.runtime.stores import Store, configured_store, open_audit
@@ -27,6 +29,7 @@ class Task(NamedTuple):
 
     :param store: of the settings; ``None``: the one that there is of this kind.
     :param kubeconfig: with ``context``, of whoever does it.
+    :param image_pull: names of secrets that are for pulling images: what wrote them doesn't tell.
     """
 
     store: str | None
@@ -34,6 +37,7 @@ class Task(NamedTuple):
     yes: bool
     kubeconfig: Path | None
     context: str | None
+    image_pull: frozenset[str] = frozenset()
 
 
 class Seen(NamedTuple):
@@ -73,7 +77,10 @@ def take_over(task: Task, settings: Settings, state: Path, output: OutputFormat)
 
 def carry_out(task: Task, store: str, opened: TakeOver, state: Path, output: OutputFormat) -> int:
     """As :func:`take_over`, in a store that is open already. :param store: its name, for the record."""
-    seen = [Seen(each) for each in opened.candidates()]
+    seen = [Seen(_typed(each, task.image_pull)) for each in opened.candidates()]
+    unknown = task.image_pull.difference(each.candidate.ref.name for each in seen if each.candidate.ref)
+    if unknown:
+        raise InvalidArgument(f"--image-pull: {opened.where} has no secret of Flyte's {min(unknown)!r}")
     foreign = [each for each in seen if each.candidate.standing is Standing.FOREIGN]
     if not task.apply:
         _print(seen, opened.where, output, dry_run=True)
@@ -81,6 +88,12 @@ def carry_out(task: Task, store: str, opened: TakeOver, state: Path, output: Out
     if foreign and not task.yes:
         _ask(len(foreign), opened.where)
     return _apply(store, opened, seen, state, output)
+
+
+def _typed(candidate: Candidate, image_pull: frozenset[str]) -> Candidate:
+    if candidate.standing is not Standing.FOREIGN or candidate.ref is None:
+        return candidate
+    return replace(candidate, type=SecretType.IMAGE_PULL) if candidate.ref.name in image_pull else candidate
 
 
 def _apply(store: str, opened: TakeOver, seen: list[Seen], state: Path, output: OutputFormat) -> int:
@@ -187,7 +200,8 @@ def _print(
 
 def _row(seen: Seen) -> tuple[object, ...]:
     ref, error = seen.candidate.ref, seen.error
-    why = seen.candidate.why if error is None else f"{error.code}: {error.message}"
+    note = f"as {seen.candidate.type.value}" if seen.candidate.type is not None else ""
+    why = seen.candidate.why or note if error is None else f"{error.code}: {error.message}"
     outcome = _WOULD if seen.outcome == Standing.FOREIGN else seen.outcome
     return ref.name if ref else "", ref.scope if ref else "", seen.candidate.place, outcome, why
 
@@ -202,6 +216,7 @@ def _document(seen: Seen) -> dict[str, Any]:
         "project": scope.project if scope is not None else None,
         "secret": candidate.place,
         "outcome": seen.outcome,
+        "type": None if candidate.type is None else candidate.type.value,
         "written_by": candidate.written_by or None,
         "code": None if error is None else error.code,
         "detail": candidate.why or None if error is None else error.message,

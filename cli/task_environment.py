@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from injector.local_task import TaskSecrets
 
 
+#: What a Python task tells processes that it starts of their variables: not true of those that we set.
+GIVEN_VARIABLE = "SECRET_LOCAL_GIVEN"
+
+
 def environment_of(secrets: TaskSecrets, folder: Path | None) -> dict[bytes, bytes]:
     """What the environment has for ``secrets``. :param folder: of their files, if there are any."""
     environment = {name.encode(): value.reveal_bytes() for name, value in secrets.env.items()}

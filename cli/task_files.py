@@ -7,10 +7,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from secrets_svc.core.errors import Unavailable
+from secrets_svc.core.errors import InvalidArgument, Unavailable
 
 if TYPE_CHECKING:
     from injector.local_task import TaskFile
@@ -19,6 +19,8 @@ _PREFIX = "secret-run-"
 DEFAULT_MODE = 0o400
 #: Tells a task where its files are; in a pod they are below /var/run/secrets/secrets-svc.
 FILES_VARIABLE = "SECRET_FILES"
+#: Names the same folder where a task made it for itself. Processes that it starts inherit both.
+OWN_FILES_VARIABLE = "SECRET_FILES_LOCAL"
 
 
 @contextlib.contextmanager
@@ -49,10 +51,13 @@ def task_folder(files: Iterable[TaskFile], environ: Mapping[str, str]) -> Iterat
 
 
 def add_files(folder: Path, files: Iterable[TaskFile]) -> None:
-    """Write ``files`` into a task's folder.
+    """Write ``files`` into a task's folder, each at once and in the place of what is there.
 
-    :raises Unavailable: one can't be written, or is there already.
+    :raises InvalidArgument: one is to be the folder of another. :raises Unavailable: one can't be written.
     """
+    files = tuple(files)
+    for file in files:
+        _refuse_folder(folder, file.path)
     for file in files:
         _write(folder / file.path, file)
 
@@ -98,13 +103,27 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def _refuse_folder(folder: Path, path: str) -> None:
+    """:raises InvalidArgument: ``path`` is the folder of a file that is there, or the other way round."""
+    parents = [each.as_posix() for each in PurePosixPath(path).parents if (folder / each).is_file()]
+    if (folder / path).is_dir():
+        raise InvalidArgument(f"file {path} of the task can't be the folder of another of its files too")
+    if parents:
+        raise InvalidArgument(f"file {parents[0]} of the task can't be the folder of file {path} too")
+
+
 def _write(path: Path, file: TaskFile) -> None:
     mode = file.mode if file.mode is not None else DEFAULT_MODE
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(file.value.reveal_bytes())
-        path.chmod(mode & 0o777)
+        descriptor, part = tempfile.mkstemp(prefix=".", dir=path.parent)  # 0600
+        try:
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(file.value.reveal_bytes())
+            os.chmod(part, mode & 0o777)
+            os.replace(part, path)
+        except OSError:
+            os.unlink(part)
+            raise
     except OSError as error:
         raise Unavailable(f"file {file.path} of the task can't be written") from error

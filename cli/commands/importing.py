@@ -30,6 +30,10 @@ def flyte(
         bool, typer.Option("--apply", help="Do it; without this it is only said what would be done.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --apply: don't ask.")] = False,
+    image_pull: Annotated[
+        list[str] | None,
+        typer.Option("--image-pull", metavar="NAME", help="It is for pulling images. Repeatable."),
+    ] = None,
     kubeconfig: Annotated[
         Path | None,
         typer.Option("--kubeconfig", metavar="FILE", help="Instead of KUBECONFIG or ~/.kube/config."),
@@ -51,7 +55,7 @@ def flyte(
 
     secret import flyte --settings settings.toml
 
-    secret import flyte --settings settings.toml --apply
+    secret import flyte --settings settings.toml --apply --image-pull registry
     """
     from cli.kubeconfigs import own_kubeconfig
     from cli.taking_over import Task, take_over
@@ -61,5 +65,5 @@ def flyte(
     if yes and not apply:
         raise InvalidArgument("--yes answers the question of --apply: give both")
     own = own_kubeconfig(kubeconfig, kube_context)
-    task = Task(store, apply, yes, own, kube_context)
+    task = Task(store, apply, yes, own, kube_context, frozenset(image_pull or ()))
     return take_over(task, load_settings(settings, os.environ), chosen_state(settings, state), output)

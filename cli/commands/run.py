@@ -86,7 +86,7 @@ def run(
 
 def _run_with(secrets: TaskSecrets, command: list[str]) -> int:
     """The command's exit code, or its end by the same signal."""
-    from cli.task_environment import environment_of
+    from cli.task_environment import GIVEN_VARIABLE, environment_of
     from cli.task_files import task_folder
     from cli.task_process import end_like, run_command, signals_held
 
@@ -97,6 +97,7 @@ def _run_with(secrets: TaskSecrets, command: list[str]) -> int:
             sys.stderr.write("note: there is no folder in memory here; the files are on a disk meanwhile\n")
         environment = {**os.environb, **environment_of(secrets, folder)}
         environment.pop(b"SECRET_TOKEN", None)  # ours, not the task's
+        environment.pop(GIVEN_VARIABLE.encode(), None)
         code = run_command(command, environment, before)
     return end_like(code)
 

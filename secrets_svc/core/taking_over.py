@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from secrets_svc.core.secret import SecretRef
+from secrets_svc.core.secret import SecretRef, SecretType
 
 
 class Standing(enum.StrEnum):
@@ -26,6 +26,7 @@ class Candidate:
 
     :param place: its name in the store. :param ref: the secret that it is, where that can be told.
     :param why: it is left alone. :param written_by: who wrote it last, where that can be told.
+    :param type: that it is to have as ours; ``None``: as the store tells.
     """
 
     place: str
@@ -33,6 +34,7 @@ class Candidate:
     standing: Standing
     why: str = ""
     written_by: str = ""
+    type: SecretType | None = None
 
 
 class TakeOver(Protocol):

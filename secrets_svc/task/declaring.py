@@ -33,7 +33,8 @@ def requires_secrets(
     """Declare that a function needs secrets, and see at each call that they are here.
 
     For functions, coroutine functions, generators of both kinds and methods. A generator looks when it begins
-    to run.
+    to run, and only then tells of wrong arguments: what would do so at the call wouldn't be a generator
+    function for ``inspect`` and who asks it.
 
     :param requests: names, or :class:`~secrets_svc.task.Secret` where a name doesn't say it all.
     :param local_state: state folder of this machine to take them from where they aren't here; by default the

@@ -22,10 +22,9 @@ def ensure(requests: Sequence[Secret], what: str, folder: str | None) -> None:
     :raises SecretsMissing: some are not, and the task can't do without them.
     :raises LocalStateError: the state folder couldn't be asked.
     """
-    absent = [each for each in requests if places.absences(each)]
-    if absent and folder is not None:
-        local_state.fetch(absent, folder)
-    missing = [each for each in absent if not each.optional and places.absences(each)]
+    if folder is not None:
+        local_state.fetch(requests, folder)
+    missing = [each for each in requests if not each.optional and places.absences(each)]
     if missing:
         raise SecretsMissing(_message(missing, what, folder), [each.name for each in missing])
 

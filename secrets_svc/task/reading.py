@@ -41,17 +41,25 @@ class _Masked:
 class MaskedText(_Masked, str):
     """A text whose ``repr`` doesn't show it: in tracebacks with variables, debuggers, lists, ``%r``.
 
-    What is made of it, also by ``str()`` and formatting, is a text like any other.
+    Nor does that of its pieces: who shows variables may cut long ones first. What else is made of it, also by
+    ``str()`` and formatting, is a text like any other.
     """
 
     __slots__ = ()
 
+    def __getitem__(self, key: Any) -> MaskedText:
+        return MaskedText(super().__getitem__(key))
+
 
 class MaskedBytes(_Masked, bytes):
-    """Bytes whose ``repr`` and ``str`` don't show them."""
+    """Bytes whose ``repr`` and ``str`` don't show them, nor do those of their pieces. One is a number."""
 
     __slots__ = ()
     __str__ = _Masked.__repr__
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return MaskedBytes(found) if isinstance(found, bytes) else found
 
 
 class Secrets:
@@ -97,13 +105,19 @@ secrets = Secrets()
 
 def _find(secret: Request, required: bool) -> MaskedBytes | None:
     meant = _meant(secret)
-    data = _first(meant)
+    folder = local_state.chosen_folder(None)
+    data = None if folder is not None and _is_outdated(meant, folder) else _first(meant)
     if data is None:
         # Where nothing can be fetched, nothing that may be absent is worth a look.
-        if required or local_state.chosen_folder(None) is not None:
+        if required or folder is not None:
             _have([_as_needed(each, required) for each in meant])
         data = _first(meant)
     return data
+
+
+def _is_outdated(meant: tuple[Secret, ...], folder: str) -> bool:
+    """Whether values that we put where they are have to be fetched again, for another scope perhaps."""
+    return any(local_state.is_replaced(each, folder) for each in meant)
 
 
 def _first(meant: tuple[Secret, ...]) -> MaskedBytes | None:

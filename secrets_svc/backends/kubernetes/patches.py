@@ -8,12 +8,13 @@ where there is none (a copy of nothing would leave an empty value).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from secrets_svc.backends.kubernetes import names
 from secrets_svc.backends.kubernetes.marks import Mark
 from secrets_svc.backends.kubernetes.objects import Held, encoded, labels_and_annotations
 from secrets_svc.backends.kubernetes.versions import KEPT, Note, fitting, key_of, text_of
-from secrets_svc.core.secret import SecretMetadata
+from secrets_svc.core.secret import SecretMetadata, SecretType
 from secrets_svc.core.value import SecretValue
 from secrets_svc.kube.api import Object, Patch
 from secrets_svc.kube.informer import Metadata
@@ -65,15 +66,16 @@ def rollback(
     )
 
 
-def adoption(name: str, current: Held, metadata: Metadata) -> Patch:
+def adoption(name: str, current: Held, metadata: Metadata, type_: SecretType | None = None) -> Patch:
     """What makes a secret ours that somebody else wrote: labels and annotations, and nothing of its value.
 
-    :param name: storage name. :param metadata: of the object, as it was looked at.
+    :param name: storage name. :param metadata: of the object, as it was looked at. :param type_: in place of
+        the one that is told there.
     """
     patch = _guard(current)
     if not current.annotations:
         patch.append(_add("/metadata/annotations", {}))
-    said = labels_and_annotations(name, current.metadata, None)
+    said = labels_and_annotations(name, replace(current.metadata, type=type_ or current.metadata.type), None)
     there = {"labels": metadata.labels, "annotations": metadata.annotations}
     for field, texts in said.items():
         for key, text in texts.items():

@@ -63,16 +63,16 @@ class KubernetesTakeOver:
                 return now
             found = Metadata.of(object_)
             name = storage_name_in(object_, found)
-            patch = adoption(name, held(object_, name), found)
+            patch = adoption(name, held(object_, name), found, candidate.type)
             try:
                 changed = self._namespace.change(SECRETS, candidate.place, patch)
             except (Unavailable, DeadlineExceeded) as error:
                 # What wasn't answered may be done all the same.
                 if isinstance(error, Unreadable) or not self._is_ours(candidate.place):
                     raise
-                return replace(now, standing=Standing.TAKEN)
+                return replace(now, standing=Standing.TAKEN, type=candidate.type)
             if not isinstance(changed, Change):
-                return replace(now, standing=Standing.TAKEN)
+                return replace(now, standing=Standing.TAKEN, type=candidate.type)
         raise Conflict(f'Secret "{candidate.place}" is being written by others all the time: try again later')
 
     def _is_ours(self, place: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ class FakeStore:
         error = self.failing.get(len(self.took))
         if error is not None:
             raise error
-        return Candidate(candidate.place, candidate.ref, Standing.TAKEN)
+        return replace(candidate, standing=Standing.TAKEN)
 
     def close(self) -> None:
         pass
@@ -114,8 +115,10 @@ Start = Callable[..., int]
 def start(tmp_path: Path) -> Start:
     """Runs the use case around a :class:`FakeStore`."""
 
-    def start(store: FakeStore, *, apply: bool = True, yes: bool = True, output: str = "json") -> int:
-        task = Task(None, apply, yes, None, None)
+    def start(
+        store: FakeStore, *pulls: str, apply: bool = True, yes: bool = True, output: str = "json"
+    ) -> int:
+        task = Task(None, apply, yes, None, None, frozenset(pulls))
         return carry_out(task, "cluster", store, tmp_path / "state", OutputFormat(output))
 
     return start
@@ -142,6 +145,21 @@ def test_a_dry_run_takes_nothing(tmp_path: Path, start: Start, capsys: pytest.Ca
     assert "nothing was written: --apply does it" in err
     start(store, apply=False, output="name")
     assert capsys.readouterr().out == "db-password\n"
+
+
+def test_the_type_of_some_is_said(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    store = FakeStore(FOREIGN, OURS, LEFT)
+    other = SecretRef(REF.scope, "other")
+    store.candidates_.append(Candidate("object-3", other, FOREIGN))
+    assert start(store, "db-password") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [each["type"] for each in printed["items"]] == ["image-pull", None, None, None]
+    assert start(store, "db-password", apply=False, output="table") == 0
+    assert "as image-pull" in capsys.readouterr().out
+    before = len(store.took)
+    with pytest.raises(InvalidArgument, match="has no secret of Flyte's 'tpyo'"):
+        start(store, "db-password", "tpyo")
+    assert len(store.took) == before
 
 
 def test_one_that_fails_does_not_keep_the_others(

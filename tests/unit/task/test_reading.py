@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import pickle
@@ -19,6 +20,7 @@ from secrets_svc.task import (
     requires_secrets,
     secrets,
 )
+from secrets_svc.task.reading import MaskedBytes, MaskedText
 
 CANARY = "cänary $$ $(X)\n"
 
@@ -111,6 +113,37 @@ def test_a_folder_where_a_file_should_be_is_told(files: Path) -> None:
     with pytest.raises(SecretUnreadable, match="can't be read: Is a directory") as caught:
         secrets.get(Secret("tls", file="tls"))
     assert caught.value.code == "unavailable"
+
+
+@pytest.mark.parametrize("value", [MaskedText(CANARY * 40), MaskedBytes(b"canary" * 40)])
+def test_pieces_of_values_do_not_show_either(value: MaskedText | MaskedBytes) -> None:
+    for piece in (value[:80], value[::2], value[80:]):
+        assert type(piece) is type(value)
+        assert repr(piece) == f"{type(value).__name__}(***)"
+    assert value[:] == value
+    assert MaskedBytes(b"c")[0] == ord("c")
+
+
+def test_a_traceback_with_variables_that_cuts_long_ones_does_not_show_them() -> None:
+    from rich.console import Console
+    from rich.pretty import pretty_repr
+    from rich.traceback import Traceback
+
+    def fail(text: str, data: bytes) -> None:
+        raise ValueError
+
+    text, data = MaskedText("canary" * 40), MaskedBytes(b"canary" * 40)
+    try:
+        fail(text, data)
+    except ValueError as error:
+        kind, trace = type(error), error.__traceback__
+        shown = Traceback.from_exception(kind, error, trace, show_locals=True)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(shown)
+    assert isinstance(console.file, io.StringIO)
+    for written in (console.file.getvalue(), pretty_repr([text, data], max_string=10)):
+        assert "MaskedText(***)" in written
+        assert "canary" not in written.replace('"canary"', "").replace('b"canary"', "")
 
 
 def test_values_show_only_when_they_are_used() -> None:

@@ -21,7 +21,7 @@ from secrets_svc.core import scope, secret
 from secrets_svc.core.errors import InvalidArgument
 from secrets_svc.task import InvalidRequest, Secret, pod_request, requests_in, rules
 from secrets_svc.task.local_state import VARIABLE
-from secrets_svc.task.places import FILES_VARIABLE
+from secrets_svc.task.places import FILES_VARIABLE, OWN_FILES_VARIABLE
 
 MANY = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -166,9 +166,11 @@ def test_words_and_limits_are_the_same(theirs: object, mine: object) -> None:
 
 
 def test_variables_are_those_of_the_command_line() -> None:
-    from cli.task_files import FILES_VARIABLE as OF_RUN
+    from cli import task_environment, task_files
+    from secrets_svc.task.given import VARIABLE as GIVEN
 
-    assert FILES_VARIABLE == OF_RUN
+    assert (FILES_VARIABLE, OWN_FILES_VARIABLE) == (task_files.FILES_VARIABLE, task_files.OWN_FILES_VARIABLE)
+    assert task_environment.GIVEN_VARIABLE == GIVEN
     assert not VARIABLE.startswith("SECRETS_SVC_")  # such a variable is a setting, or stops a server
 
 

@@ -74,12 +74,12 @@ def judge(object_: dict[str, Any]) -> Candidate:
     return judged(alone(object_), "flyte")
 
 
-def taken(object_: dict[str, Any], second: int = 9) -> dict[str, Any]:
+def taken(object_: dict[str, Any], second: int = 9, type_: SecretType | None = None) -> dict[str, Any]:
     """As the API server has it once our patch is in."""
     seen = alone(object_)
     found = Metadata.of(seen)
     name = storage_name_in(seen, found)
-    patch = adoption(name, held(seen, name), found)
+    patch = adoption(name, held(seen, name), found, type_)
     assert patch[0] == {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}
     assert all(each["path"].startswith("/metadata/") for each in patch)
     changed: dict[str, Any] = jsonpatch.apply_patch(object_, patch)
@@ -112,6 +112,14 @@ def test_the_names_are_those_that_flyte_makes() -> None:
         ref = SecretRef(Scope(organization, domain or None, project or None), "my-secret")
         assert names.object_name(storage_name(ref)) == name
         assert written(storage_name(ref))["metadata"]["name"] == name
+
+
+def test_the_type_can_be_said_when_one_is_taken_over() -> None:
+    for said, become in ((None, SecretType.GENERIC), (SecretType.IMAGE_PULL, SecretType.IMAGE_PULL)):
+        ours = taken(OF_FLYTE, type_=said)
+        assert ours["data"] == OF_FLYTE["data"]
+        assert held(alone(ours), storage_name(REF)).metadata.type is become
+        assert judge(ours).standing is Standing.OURS
 
 
 def test_one_of_flyte_is_taken_over_with_nothing_of_it_changed() -> None:
