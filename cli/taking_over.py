@@ -17,7 +17,7 @@ import click
 from cli.errors import exit_code
 from cli.output import OutputFormat, Table, counted, print_document
 from secrets_svc.core.audit import AuditEvent, AuditSecret
-from secrets_svc.core.errors import InvalidArgument, SecretsError, Unreadable, Unsupported
+from secrets_svc.core.errors import InvalidArgument, SecretsError, Unsupported, is_the_stores
 from secrets_svc.core.secret import SecretType
 from secrets_svc.core.taking_over import Candidate, Standing, TakeOver, TakesOver
 from secrets_svc.runtime.settings import Settings
@@ -108,7 +108,7 @@ def _apply(store: str, opened: TakeOver, seen: list[Seen], state: Path, output: 
                 audit.record(_event(each, store, outcome=_BEGUN))  # before: it may be done, and we be killed
                 done.append(_taken(each, opened))
                 audit.record(_event(done[-1], store))
-                if _would_fail_again(done[-1].error):
+                if is_the_stores(done[-1].error):
                     break
         except BaseException:
             _print(done, opened.where, output, left=len(seen) - len(done))
@@ -124,11 +124,6 @@ def _taken(seen: Seen, opened: TakeOver) -> Seen:
         return Seen(opened.take(seen.candidate))
     except SecretsError as error:
         return Seen(seen.candidate, error)
-
-
-def _would_fail_again(error: SecretsError | None) -> bool:
-    """Whether it is the store that fails, and not that one Secret: then the rest isn't tried in vain."""
-    return error is not None and error.retryable and not isinstance(error, Unreadable)
 
 
 def _watched(seen: Sequence[Seen]) -> Iterator[Seen]:

@@ -29,7 +29,7 @@ _HEADINGS = ("AT", "SURFACE", "ACTION", "ACTOR", "OUTCOME", "SECRETS", "REQUEST"
 @click.option("--name", metavar="NAME", help="Only what is about the secret of this name.")
 @click.option("--actor", metavar="ACTOR", help="Only what this one did.")
 @click.option("--action", metavar="ACTION", help="Only this, e.g. create, admit, read.")
-@click.option("--outcome", metavar="CODE", help="Only with this outcome: ok or the code of an error.")
+@click.option("--outcome", metavar="CODE", help="Only with this outcome: ok, begun or the code of an error.")
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="The last N."
 )

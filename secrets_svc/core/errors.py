@@ -150,3 +150,8 @@ def by_code() -> dict[str, type[SecretsError]]:
         found.setdefault(cls.code, cls)
         pending.extend(cls.__subclasses__())
     return found
+
+
+def is_the_stores(error: SecretsError | None) -> bool:
+    """Whether ``error`` is of the store as a whole, and may pass: then other secrets aren't tried in vain."""
+    return error is not None and error.retryable and not isinstance(error, Unreadable)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from secrets_svc.core.errors import Changed, Conflict, NotFound, SecretsError, Unavailable
+from secrets_svc.core.errors import Changed, Conflict, NotFound, SecretsError, Unavailable, is_the_stores
 from secrets_svc.core.ports import Page, SecretVersion, SecretWriter
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef
@@ -119,7 +119,8 @@ class Copier:
     async def copy_all(self, waiting: Waiting, *, at_once: int, each: Callable[[Copied], None]) -> None:
         """Copy all that waits; ``each`` hears of every one that was dealt with.
 
-        Where a store fails for a reason that may pass, the rest is left, so that it isn't tried in vain.
+        Where a store fails for a reason that may pass, the rest is left, so that it isn't tried in vain; what
+        one secret fails for is told, and the rest is copied.
         However it ends, what is under way is finished and heard of first: a write that has begun is not
         called back.
 
@@ -136,7 +137,7 @@ class Copier:
                     if ref is None or stopped:
                         return
                     copied = await self.copy(ref)
-                    stopped = stopped or (copied.error is not None and copied.error.retryable)
+                    stopped = stopped or is_the_stores(copied.error)
                     each(copied)
             except Exception as error:
                 stopped = True

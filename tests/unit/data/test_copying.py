@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from secrets_svc.backends.memory import MAX_VALUE, MemoryReader, MemoryStore
-from secrets_svc.core.errors import Changed, Conflict, NotFound, SecretsError, Throttled, Unavailable
+from secrets_svc.core.errors import (
+    Changed,
+    Conflict,
+    NotFound,
+    SecretsError,
+    Spoilt,
+    Throttled,
+    Unavailable,
+)
 from secrets_svc.core.ports import Capabilities, Page, Resolved, SecretVersion
 from secrets_svc.core.scope import Scope
 from secrets_svc.core.secret import SecretMetadata, SecretRef, SecretType
@@ -262,6 +270,17 @@ def test_a_store_that_fails_stops_it_and_the_rest_is_left(world: World, error: S
     came = world.copy_all(waiting)
     assert [each.outcome for each in came] == [Outcome.COPIED, Outcome.FAILED]
     assert (waiting.listed, waiting.taken, waiting.is_whole) == (3, 2, False)
+
+
+def test_a_secret_that_can_not_be_read_stops_nothing(world: World) -> None:
+    def fail() -> None:
+        raise Spoilt("it isn't as it was written")
+
+    waiting = waiting_for(world, 3)
+    world.source.before_read = [lambda: None, fail]
+    came = world.copy_all(waiting)
+    assert [each.outcome for each in came] == [Outcome.COPIED, Outcome.FAILED, Outcome.COPIED]
+    assert waiting.is_whole
 
 
 def two_to_copy(world: World) -> None:
