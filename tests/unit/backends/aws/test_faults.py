@@ -6,12 +6,13 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from aws_front import HANG_UP, Answer, Front, error
 from aws_store import ACTOR, Store, create, delete, intent, read, some_ref, update
+from moto_server import Moto
 
 from secrets_svc.core import errors
 from secrets_svc.core.errors import NotFound, SecretsError, Unavailable
@@ -82,10 +83,18 @@ FAULTS: dict[str, tuple[Answer, str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def troubled(troubled: Store) -> Store:
-    """Impatient."""
-    troubled.settings = troubled.settings.model_copy(update={"timeout": 0.6})
-    return troubled
+def impatient(moto: Moto, front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """For what comes too late; a busy machine makes it late with anything."""
+    made = Store(moto, tmp_path_factory.mktemp("impatient"), front.url, timeout=0.6)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def asked(request: pytest.FixtureRequest, fault: str) -> Store:
+    """Whose calls fail."""
+    store: Store = request.getfixturevalue("impatient" if FAULTS[fault][0].delay else "troubled")
+    return store
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +112,11 @@ def present(store: Store, there: SecretRef) -> SecretRef:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", CALLS)
 def test_a_failure_is_never_absence(
-    troubled: Store, front: Front, present: SecretRef, verb: str, fault: str
+    asked: Store, front: Front, present: SecretRef, verb: str, fault: str
 ) -> None:
     answer, code, said = FAULTS[fault]
     with front.failing("*", answer), pytest.raises(SecretsError) as refused:
-        CALLS[verb](troubled, present)
+        CALLS[verb](asked, present)
     assert refused.value.code == code
     assert said in str(refused.value)
     assert not isinstance(refused.value, NotFound)
@@ -132,14 +141,14 @@ LATER = {
     ("verb", "operation"), [(verb, each) for verb, operations in LATER.items() for each in operations]
 )
 def test_in_each_of_its_calls(
-    store: Store, troubled: Store, front: Front, verb: str, operation: str, fault: str
+    store: Store, asked: Store, front: Front, verb: str, operation: str, fault: str
 ) -> None:
     answer, code, said = FAULTS[fault]
     ref = some_ref()
     made = create(store.writer(), ref)
     call = CALLS[verb] if verb != "read" else lambda store, ref: store.reader().read(ref, made.version)
     with front.failing(operation, answer), pytest.raises(SecretsError) as refused:
-        call(troubled, ref)
+        call(asked, ref)
     assert refused.value.code == code
     assert said in str(refused.value)
     assert "sesame" not in "".join(traceback.format_exception(refused.value))
@@ -181,10 +190,10 @@ def test_many_are_looked_up_at_once_and_no_more_than_allowed(troubled: Store, fr
 
 @pytest.mark.parametrize("fault", ["no answer", "500", "throttled", "too late", "no right"])
 def test_the_client_doesn_t_repeat_by_itself(
-    troubled: Store, front: Front, present: SecretRef, fault: str
+    asked: Store, front: Front, present: SecretRef, fault: str
 ) -> None:
     with front.failing("*", FAULTS[fault][0]), pytest.raises(SecretsError):
-        troubled.reader().resolve([present])
+        asked.reader().resolve([present])
     assert front.operations == ["DescribeSecret"]
 
 
