@@ -56,6 +56,8 @@ format: $(VENV)/.dev ## Rewrite the code's layout
 lint: $(VENV)/.dev ## Layout and lint
 	@echo "== format and lint"; $(BIN)/ruff format --check && $(BIN)/ruff check
 
+# Outside the checkout, so that a new clone need not begin anew.
+types: export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/secrets-svc/mypy
 types: $(VENV)/.dev ## Types, for the oldest and the newest Python we support
 	@echo "== types"; $(BIN)/mypy --python-version 3.11 && $(BIN)/mypy --python-version 3.14 \
 		&& $(BIN)/mypy --python-version 3.10 -p secrets_svc.task
@@ -131,7 +133,7 @@ lock: $(VENV)/.dev ## Resolve the lock files anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		requirements/task-image.in -o requirements/task-image.txt
 
-lock-check: $(VENV)/.dev ## Whether the users' lock can be installed on 3.11 to 3.14 (asks the registry)
+lock-check: $(VENV)/.dev ## Whether the users' lock can be installed on 3.11 to 3.14 (asks the registry, once)
 	@echo "== lock files"; $(BIN)/python tests/support/check_locks.py
 
 clean: ## Remove what was made here
