@@ -11,22 +11,14 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from clocks import OFF, assert_nothing_is_done_twice, clock, write
 from harness import Server
 from ready_stores import BACKENDS, Store
 
-OFF = 600
-CLOCK = str(Path(__file__).parents[1] / "support" / "clock")
-QUERY = {"project": "shop", "domain": "production"}
 WHERE = ("-p", "shop", "-d", "production")
 LAST = "import os; os.write(1, os.environb[b'DB'])"
-
-
-def clock(off: int) -> dict[str, str]:
-    """Variables of a process whose clock is off by so much."""
-    return {"PYTHONPATH": CLOCK, "CLOCK_OFF": str(off)}
 
 
 @pytest.fixture(params=BACKENDS)
@@ -35,19 +27,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     folder.mkdir()
     with BACKENDS[request.param](folder) as made:
         yield made
-
-
-def write(server: Server, method: str, text: str, key: str) -> Any:
-    """A create or an update, by its answer."""
-    body: dict[str, object] = {"value": {"text": text}}
-    if method == "POST":
-        reply = server.call(
-            method, "/v1/secrets", body | {"name": "db", **QUERY}, headers={"idempotency-key": key}
-        )
-    else:
-        reply = server.call(method, "/v1/secrets/db", body, query=QUERY, headers={"idempotency-key": key})
-    assert reply.status in (200, 201), reply.body
-    return reply.json()
 
 
 @pytest.mark.parametrize("off", [OFF, -OFF], ids=["fast", "slow"])
@@ -82,10 +61,5 @@ def test_replicas_whose_clocks_are_far_apart_do_nothing_twice(
         with BACKENDS[name](folder / name) as store:
             fast = launch(store.settings, folder=f"{name}-fast", **store.environment, **clock(OFF)).start()
             slow = launch(store.settings, folder=f"{name}-slow", **store.environment, **clock(-OFF)).start()
-            made = write(fast, "POST", "first", "a")
-            assert write(slow, "POST", "first", "a")["version"] == made["version"]
-            changed = write(slow, "PUT", "second", "b")
-            assert write(fast, "PUT", "second", "b")["version"] == changed["version"]
-            versions = fast.call("GET", "/v1/secrets/db/versions", query=QUERY).json()["items"]
-            assert {each["version"] for each in versions} == {made["version"], changed["version"]}
+            assert_nothing_is_done_twice(fast, slow)
             assert (fast.stop(), slow.stop()) == (0, 0)

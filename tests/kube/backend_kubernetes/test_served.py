@@ -6,10 +6,12 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import OFF, assert_nothing_is_done_twice, clock
 from harness import Server
 from kubernetes_store import SCOPE, Store, some_ref
 
@@ -17,14 +19,17 @@ from secrets_svc.core.naming import storage_name
 from secrets_svc.core.secret import SecretRef
 
 
-@pytest.fixture
-def server(store: Store, tmp_path: Path) -> Iterator[Server]:
-    settings = (
+def settings_for(store: Store, more: str = "") -> str:
+    return (
         '[stores.cluster]\nbackend = "kubernetes"\n'
-        f'namespace = "{store.namespace}"\nkubeconfig = "{store.kubeconfig}"\n'
+        f'namespace = "{store.namespace}"\nkubeconfig = "{store.kubeconfig}"\n{more}'
         '[logging]\nlevel = "debug"\n'
     )
-    made = Server(tmp_path / "server", settings=settings)
+
+
+@pytest.fixture
+def server(store: Store, tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path / "server", settings=settings_for(store))
     made.start()
     yield made
     made.stop()
@@ -94,3 +99,23 @@ def test_one_version_unless_the_settings_say_more(store: Store, server: Server) 
     assert [item["current"] for item in items] == [True]
     refused = server.cli("rollback", ref.name, *scope, "--to", first)
     assert (refused.returncode, b'"versions" of 2 or more' in refused.stderr) == (2, True), refused.stderr
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_replicas_whose_clocks_are_far_apart_do_nothing_twice(
+    store: Store, tmp_path: Path, kept: int
+) -> None:
+    """Operations are remembered for a time: by twenty minutes more or less, none is forgotten."""
+    settings = settings_for(store, f"versions = {kept}\n")
+    scope = ("-p", "shop", "-d", "production")
+    with ExitStack() as running:
+        replicas = []
+        for name, off in {"fast": OFF, "slow": -OFF}.items():
+            replica = Server(tmp_path / name, settings=settings, environ=clock(off))
+            running.callback(replica.kill9)
+            replicas.append(replica.start())
+        assert_nothing_is_done_twice(*replicas, kept=kept)
+        fast, slow = replicas
+        assert slow.cli("delete", "db", *scope, "--yes").returncode == 0
+        assert fast.cli("get", "db", *scope).returncode == 3
+        assert (fast.stop(), slow.stop()) == (0, 0)
