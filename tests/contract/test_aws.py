@@ -121,6 +121,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             "settings": {
                 "region": REGION,
                 "endpoint_url": moto.url,
+                "timeout": 20.0,  # what a busy machine takes breaks no contract
                 "writer_profile": "writer",
                 "reader_profile": "reader",
             },

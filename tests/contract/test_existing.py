@@ -64,7 +64,7 @@ class OutsideVault:
 
     def settings(self, template: str, **more: Any) -> VaultSettings:
         login = {"method": "token", "token": "unused"}
-        plain = {"address": self.bao.address, "existing": template, "login": login, **more}
+        plain = {"address": self.bao.address, "existing": template, "login": login, "timeout": 20.0, **more}
         for role in ("writer", "reader"):
             name = f"{role}-{secrets.token_hex(4)}"
             self.bao.policy(name, VAULT.policy(VaultSettings.model_validate(plain), role=role))  # type: ignore[attr-defined]
@@ -216,7 +216,7 @@ class OutsideAws:
 
     def settings(self, template: str, profile: str) -> Any:
         return AWS.settings_model(
-            region=REGION, endpoint_url=self.moto.url, existing=template, profile=profile
+            region=REGION, endpoint_url=self.moto.url, existing=template, profile=profile, timeout=20.0
         )
 
 

@@ -39,7 +39,7 @@ def settings(bao: Bao) -> VaultSettings:
     for role in ("writer", "reader"):
         bao.policy(role, BACKEND.policy(plain, role=role))  # type: ignore[attr-defined]
         tokens[role] = {"method": "token", "token": bao.token_with(role)}
-    return VaultSettings.model_validate({"address": bao.address, **tokens})
+    return VaultSettings.model_validate({"address": bao.address, "timeout": 20.0, **tokens})
 
 
 class VaultHarness:

@@ -27,7 +27,7 @@ class KubernetesHarness:
         self._cluster = cluster
         kubeconfig = cluster.admin_kubeconfig
         self._settings = BACKEND.settings_model(
-            kubeconfig=kubeconfig, namespace=namespace, versions=self.capabilities.versions
+            kubeconfig=kubeconfig, namespace=namespace, versions=self.capabilities.versions, timeout=20.0
         )
         self._state = kubeconfig.parent
         self._opened = ExitStack()

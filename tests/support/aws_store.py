@@ -35,10 +35,11 @@ class Store:
     """Writers and readers of one store, and an administrator's view of it.
 
     :param url: where writers and readers go; the administrator goes to moto itself.
+    :param settings: others than those for tests, which are more patient than a store is by itself.
     """
 
     def __init__(self, moto: Moto, state: Path, url: str | None = None, **settings: Any) -> None:
-        given = {"region": REGION, "endpoint_url": url or moto.url, **settings}
+        given = {"region": REGION, "endpoint_url": url or moto.url, "timeout": 10.0, **settings}
         self.settings = BACKEND.settings_model(**given)
         self.admin = moto.client("secretsmanager")
         self._state = state

@@ -16,10 +16,10 @@ from secrets_svc.core.value import SecretValue
 
 
 class Store:
-    """A writer and a reader of one store, opened when they are used."""
+    """A writer and a reader of one store, opened when they are used; patient, if nothing else is said."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = VaultSettings.model_validate(settings)
+        self.settings = VaultSettings.model_validate({"timeout": 10.0, **settings})
         self.backend = VaultBackend()
         self.prefix = self.settings.prefix
         self._opened: list[SecretWriter | SecretReader] = []
