@@ -45,7 +45,8 @@ def _add(spec: dict[str, Any], add: Callable[[Any], None], parts: tuple[str, ...
     if parts is not None:
         for name in parts:
             if name not in templates:
-                raise InvalidRequest(f"there is no template {rules.shown(name)}")
+                there = ", ".join(str(each) for each in templates)
+                raise InvalidRequest(f"there is no template {rules.shown(name)}; there: {there}")
             metadata = objects.inside(templates[name], "metadata")
             _inherit(metadata, spec)
             add(metadata)

@@ -58,7 +58,7 @@ def with_secrets(
     """
     made, labels = together(requests), claim(project, domain)
     kind = objects.kind_of(workload)
-    result = copy.deepcopy(workload)
+    result: Workload = _copied(workload)
 
     def add(metadata: Any) -> None:
         objects.add(metadata, made, labels)
@@ -73,6 +73,16 @@ def with_secrets(
             raise InvalidRequest(_unknown(kind))
     except InvalidRequest as error:
         raise type(error)(f"{kind or 'workload'}: {error.message}") from None
+    return result
+
+
+def _copied(part: Any) -> Any:
+    """As ``deepcopy``, but what stands at two places comes twice: one of them may get more than the other."""
+    if not isinstance(part, (dict, list)):
+        return copy.deepcopy(part)
+    result: Any = copy.copy(part)  # of whatever class it is
+    for key, each in part.items() if isinstance(part, dict) else enumerate(part):
+        result[key] = _copied(each)
     return result
 
 
@@ -91,5 +101,5 @@ def _checked(parts: Sequence[str] | None) -> tuple[str, ...] | None:
 
 def _unknown(kind: str | None) -> str:
     known = ", ".join(sorted({*_TEMPLATES, *_IN_PARTS}))
-    found = "has no kind" if kind is None else "is not known here"
+    found = "has no kind" if kind is None else "this kind is not known here"
     return f"{found}; known are {known}. For others put what pod_request gives into their pods' metadata"

@@ -213,6 +213,32 @@ def test_a_cluster_of_ray(kind: str, path: tuple[str, ...]) -> None:
     assert at(given_to(made, parts=["head"]), path)["workerGroupSpecs"] == cluster()["workerGroupSpecs"]
 
 
+def test_parts_written_once_and_named_twice_are_told_apart() -> None:
+    """As YAML's anchors and variables of a program make them."""
+    group = {"groupName": "gpu", "template": {"spec": SPEC, "metadata": {"labels": {"a": "b"}}}}
+    ray = {"kind": "RayCluster", "spec": {"headGroupSpec": group, "workerGroupSpecs": [group]}}
+    spec = given_to(ray, parts=["head"])["spec"]
+    assert asked_in(spec["headGroupSpec"]["template"]["metadata"]) == ["db-password", "tls-key"]
+    assert spec["workerGroupSpecs"] == [group]
+    part: dict[str, Any] = {"annotations": {"a": "b"}}
+    spark = {"kind": "SparkApplication", "spec": {"driver": part, "executor": part}}
+    spec = given_to(spark, parts=["driver"])["spec"]
+    assert (asked_in(spec["driver"]), spec["executor"]) == (
+        ["db-password", "tls-key"],
+        {"annotations": {"a": "b"}},
+    )
+
+
+def test_what_a_parser_keeps_beside_the_data_is_kept() -> None:
+    class Commented(dict[str, Any]):
+        comment = ""
+
+    pod = Commented(kind="Pod", spec=SPEC)
+    pod.comment = "# ours"
+    made = given_to(pod)
+    assert (type(made), made.comment) == (Commented, "# ours")
+
+
 def test_the_same_again_changes_nothing_and_other_requests_go_beside() -> None:
     once = with_secrets({"kind": "Pod", "spec": SPEC}, ASKED)
     assert with_secrets(once, ASKED) == once
@@ -222,7 +248,11 @@ def test_the_same_again_changes_nothing_and_other_requests_go_beside() -> None:
 
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [
-    ({"kind": "ConfigMap"}, {}, "ConfigMap: is not known here; known are ClusterWorkflowTemplate, CronJob"),
+    (
+        {"kind": "ConfigMap"},
+        {},
+        "ConfigMap: this kind is not known here; known are ClusterWorkflowTemplate, CronJob",
+    ),
     ({}, {}, "workload: has no kind"),
     (7, {}, "workload: has no kind"),
     ("Pod", {}, "workload: has no kind"),
@@ -245,7 +275,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ({"kind": "Pod"}, {"parts": ["main"]}, "a Pod has one kind of pods: leave parts out"),
     (workflow(), {"parts": "train"}, "parts must be a list of names"),
     (workflow(), {"parts": []}, "parts must be a list of names"),
-    (workflow(), {"parts": ["test"]}, 'Workflow: there is no template "test"'),
+    (workflow(), {"parts": ["test"]}, 'Workflow: there is no template "test"; there: '),
     ({"kind": "Workflow", "spec": {"templates": ["x"]}}, {}, "templates must be a list of objects"),
     ({"kind": "CronWorkflow", "spec": {}}, {}, "there is nothing at spec.workflowSpec"),
     ({"kind": "SparkApplication", "spec": {"driver": []}}, {}, "driver is not an object"),
