@@ -45,11 +45,14 @@ def chosen_folder(given: str | os.PathLike[str] | None) -> str | None:
     return named or None
 
 
-def fetch(secrets: Iterable[Secret], folder: str) -> None:
+def fetch(secrets: Iterable[Secret], folder: str) -> frozenset[str]:
     """Put into this process' environment and files what of ``secrets`` isn't there.
 
     What another request brought is replaced, and taken away where there is nothing instead. What else is
     there, and what isn't in the store, is left.
+
+    Returns the names of those that the task can't do without and that aren't in the store. Where there are
+    any, nothing is put there.
 
     :raises LocalStateError: with the code of what was the matter.
     """
@@ -57,15 +60,16 @@ def fetch(secrets: Iterable[Secret], folder: str) -> None:
         wanted = [due for due in (_due(each, folder) for each in secrets) if due is not None]
         new = [each for each in wanted if (asked(each, folder), each) not in _ASKED.absent]
         absent = _delivered(new, folder) if new else set()
-        failed = any(each.name in absent and not each.optional for each in new)
+        lacking = frozenset(each.name for each in new if each.name in absent and not each.optional)
         for each in wanted:
-            if failed or each not in new or each.name in absent:
+            if lacking or each not in new or each.name in absent:
                 _take_away(each)
             else:
                 _remember(each, asked(each, folder))
         _ASKED.absent |= {
             (asked(each, folder), each) for each in new if each.optional and each.name in absent
         }
+    return lacking
 
 
 def is_replaced(secret: Secret, folder: str) -> bool:

@@ -22,9 +22,9 @@ def ensure(requests: Sequence[Secret], what: str, folder: str | None) -> None:
     :raises SecretsMissing: some are not, and the task can't do without them.
     :raises LocalStateError: the state folder couldn't be asked.
     """
-    if folder is not None:
-        local_state.fetch(requests, folder)
-    missing = [each for each in requests if not each.optional and places.absences(each)]
+    needed = [each for each in requests if not each.optional]
+    lacking = frozenset() if folder is None else local_state.fetch(requests, folder)
+    missing = [each for each in needed if places.absences(each) and (not lacking or each.name in lacking)]
     if missing:
         raise SecretsMissing(_message(missing, what, folder), [each.name for each in missing])
 
@@ -33,8 +33,15 @@ def _message(missing: list[Secret], what: str, folder: str | None) -> str:
     lines = [f"{what} needs {_counted(len(missing))} not here:"]
     lines += [f"  {each.name}: {', '.join(places.absences(each))}" for each in missing]
     scope = _scope()
-    lines.append("What doesn't exist yet is created by" + (f" (state folder {folder}):" if folder else ":"))
-    lines += [f"  secret create {name} {scope}" for name in dict.fromkeys(each.name for each in missing)]
+    where = f" (state folder {folder}):" if folder else ":"
+    new = dict.fromkeys(each.name for each in missing if each.version is None)
+    if new:
+        lines.append("What doesn't exist yet is created by" + where)
+        lines += [f"  secret create {name} {scope}" for name in new]
+    pinned = dict.fromkeys(each.name for each in missing if each.version is not None)
+    if pinned:
+        lines.append("Which versions are kept is told by" + where)
+        lines += [f"  secret history {name} {scope}" for name in pinned]
     lines.append("What exists is given to a pod that asks for it by this annotation:")
     lines.append(f"  {rules.REQUEST}: '{text_of(tuple(missing))}'")
     if all(each.version is None and each.field is None for each in missing):

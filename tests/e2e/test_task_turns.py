@@ -111,16 +111,23 @@ def by_scope():
 def needed():
     raise AssertionError
 
+@requires_secrets(Secret("shop-db", env="SHOP_DB"), Secret("gone", env="GONE"))
+def needed_beside_another():
+    raise AssertionError
+
 for _ in range(2):
     assert shop() == ("of shop", "of shop")
     assert optional() == (None, None)
-shop()
-try:
-    needed()
-except SecretsMissing as error:
-    assert error.names == ("gone",)
-else:
-    raise AssertionError
+for each in (needed, needed_beside_another):
+    shop()
+    try:
+        each()
+    except SecretsMissing as error:
+        assert error.names == ("gone",)
+        assert "secret create gone " in str(error) and "shop-db" not in str(error)
+    else:
+        raise AssertionError
+    assert "SHOP_DB" not in os.environ
 os.environ["SECRET_DOMAIN"] = "nowhere"
 assert by_scope() is None
 os.environ["SECRET_DOMAIN"] = "staging"

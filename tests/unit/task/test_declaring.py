@@ -268,8 +268,9 @@ def test_all_that_is_missing_is_told_with_what_to_type(monkeypatch: pytest.Monke
 def test_what_secret_run_cannot_bring_is_not_advised_from_it() -> None:
     with pytest.raises(SecretsMissing) as caught:
         requires_secrets(Secret("a", version="v1"))(print)()
-    assert "-p PROJECT -d DOMAIN" in str(caught.value)
+    assert "\n  secret history a -p PROJECT -d DOMAIN\n" in str(caught.value)
     assert "secret run" not in str(caught.value)
+    assert "secret create" not in str(caught.value)  # which makes no version that somebody can name
 
 
 def test_threads_have_requests_of_their_own() -> None:
