@@ -9,6 +9,7 @@ from pathlib import Path
 from cli.errors import from_refusal
 from injector.local_task import TaskRequest, TaskSecrets, gather_secrets
 from injector.refusals import Refused
+from secrets_svc.core.audit import AuditSecret
 from secrets_svc.core.errors import NotFound
 from secrets_svc.core.scope import Scope
 from secrets_svc.runtime.laptop import open_laptop
@@ -31,11 +32,15 @@ def read_task(
     """
     configured = None if settings_file is None else load_settings(settings_file, os.environ)
     with open_laptop(state, configured) as laptop:
+        read: list[AuditSecret] = []
         try:
-            secrets = asyncio.run(gather_secrets(task, scope, laptop.reading))
+            secrets = asyncio.run(gather_secrets(task, scope, laptop.reading, read=read))
         except Refused as refusal:
-            laptop.record_run(refusal.error.code, scope)
+            found = {each.name for each in read}
+            asked = [AuditSecret(name) for name in refusal.secrets if name not in found]
+            laptop.record_run(refusal.error.code, scope, (*read, *asked))
             raise from_refusal(type(refusal.error), refusal.message) from refusal
-        outcome = NotFound.code if needed.intersection(secrets.absent) else "ok"
-        laptop.record_run(outcome, scope, secrets.audit)
+        lacking = sorted(needed.intersection(secrets.absent))
+        outcome = NotFound.code if lacking else "ok"
+        laptop.record_run(outcome, scope, (*secrets.audit, *map(AuditSecret, lacking)))
         return secrets

@@ -85,15 +85,18 @@ def request_of_pod(document: dict[str, Any], container: str | None) -> TaskReque
     return TaskRequest(tuple(requests.items[index] for index in wanted), ours.claim(pod.metadata))
 
 
-async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading) -> TaskSecrets:
+async def gather_secrets(
+    task: TaskRequest, scope: Scope, reading: ScopedReading, *, read: list[AuditSecret] | None = None
+) -> TaskSecrets:
     """Look everything up in ``scope`` and read it.
 
+    :param read: gets what was read, also where the whole is refused.
     :raises Refused: something is missing, can't be what is asked of it, or the store failed.
     """
+    read = [] if read is None else read
     env: dict[str, SecretValue] = {}
     files: list[TaskFile] = []
-    audit: list[AuditSecret] = []
-    absent: list[str] = []
+    absent: list[SecretRequest] = []
     looked_into = reading.stores_of(scope)
     for request in task.requests:
         try:
@@ -102,13 +105,10 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
             store = error.store or looked_into
             raise refuse_secrets(error, [request], scope=scope, store=store, detail=error.message) from error
         if version is None:
-            if not request.optional:
-                raise refuse_secrets(
-                    NotFound(""), [request], scope=scope, store=looked_into, detail=absence_of([request])
-                )
-            absent.append(request.name)
+            absent.append(request)
             continue
         store = reading.store_of(version.ref.scope)
+        read.append(AuditSecret.of(version.ref, version=version.token, store=store, field=request.field))
         facts = ValueFacts(len(version.value), env_objection(version.value))
         unfit = value_misfit(request, facts)
         if unfit is not None:
@@ -117,5 +117,8 @@ async def gather_secrets(task: TaskRequest, scope: Scope, reading: ScopedReading
             env[request.env] = version.value
         if request.file is not None:
             files.append(TaskFile(request.file, version.value, request.mode))
-        audit.append(AuditSecret.of(version.ref, version=version.token, store=store, field=request.field))
-    return TaskSecrets(env, tuple(files), tuple(audit), tuple(absent))
+    missing = [request for request in absent if not request.optional]
+    if missing:
+        lacking = NotFound("")
+        raise refuse_secrets(lacking, missing, scope=scope, store=looked_into, detail=absence_of(missing))
+    return TaskSecrets(env, tuple(files), tuple(read), tuple(request.name for request in absent))

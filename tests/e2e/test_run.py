@@ -224,6 +224,26 @@ def test_the_task_does_not_get_our_token_and_the_reading_is_audited(server: Serv
     assert line["secrets"][0]["project"] == project
 
 
+def test_a_refused_run_records_what_it_read_and_what_was_missing(server: Server, project: str) -> None:
+    server.create("v", "value", project=project)
+    refused = server.cli(
+        "run", "-p", project, *("--env", "v", "--env", "gone", "--env", "lost"), "--", "true"
+    )
+    assert refused.returncode == 3
+    assert b'secret "gone" (env GONE), secret "lost" (env LOST)' in refused.stderr
+    line = [line for line in server.audit() if line["surface"] == "run"][-1]
+    assert line["outcome"] == "not_found"
+    assert [(each["name"], each.get("project")) for each in line["secrets"]] == [
+        ("v", project),
+        ("gone", None),
+        ("lost", None),
+    ]
+    server.create("nul", b"\0", project=project)
+    assert server.cli("run", "-p", project, "--env", "nul", "--", "true").returncode == 2
+    line = [line for line in server.audit() if line["surface"] == "run"][-1]
+    assert [(each["name"], each.get("project")) for each in line["secrets"]] == [("nul", project)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
