@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cli.context import Context, load_context
 from cli.scopes import ScopeOptions, choose_filter, choose_scope
 from secrets_svc.client.scopes import ScopeParts
-from secrets_svc.core.errors import Unavailable
+from secrets_svc.core.errors import InvalidArgument, Unauthenticated
 from secrets_svc.core.scope import in_words
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ class Session(NamedTuple):
 def connect(context: Context, timeout: float = DEFAULT_TIMEOUT) -> ControlPlaneClient:
     """A client for the context's server; nothing is sent yet.
 
-    :raises Unavailable: no server is configured, or no token for it.
+    :raises InvalidArgument: no server is configured. :raises Unauthenticated: no token for it.
     """
     from secrets_svc.client.http import ControlPlaneClient
 
     if context.endpoint is None:
-        raise Unavailable(
+        raise InvalidArgument(
             'no server is configured; start one with "secret serve all", or point to one with '
             'SECRET_ENDPOINT and SECRET_TOKEN or "secret login URL"'
         )
     token = context.bearer_token()
     if token is None:
-        raise Unavailable(
+        raise Unauthenticated(
             f'there is no token for {context.endpoint}; set SECRET_TOKEN or type "secret login URL"'
         )
     return ControlPlaneClient(context.endpoint, token, ca_file=context.ca_file, timeout=timeout)

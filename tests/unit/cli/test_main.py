@@ -68,17 +68,17 @@ def test_whether_errors_are_json(line: str, expected: bool) -> None:
 def test_without_a_server_one_line_says_what_to_do(secret: Any, name: str) -> None:
     names = [] if name in {"list", "whoami"} else ["db"]
     result = secret(name, *names)
-    assert result.code == 6
+    assert result.code == 2
     assert result.err == (
-        'secret: unavailable: no server is configured; start one with "secret serve all", or point to one '
-        'with SECRET_ENDPOINT and SECRET_TOKEN or "secret login URL"\n'
+        'secret: invalid_argument: no server is configured; start one with "secret serve all", or point to '
+        'one with SECRET_ENDPOINT and SECRET_TOKEN or "secret login URL"\n'
     )
 
 
 def test_without_a_token(secret: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_ENDPOINT", "http://127.0.0.1:1")
     result = secret(*GET)
-    assert result.code == 6
+    assert result.code == 5
     assert "there is no token for http://127.0.0.1:1; set SECRET_TOKEN" in result.err
 
 
