@@ -20,7 +20,7 @@ from secrets_svc.client.scopes import ScopeParts
 from secrets_svc.core.audit import AuditEvent, AuditSecret, AuditSink
 from secrets_svc.core.errors import Conflict, InvalidArgument, Unsupported
 from secrets_svc.core.ports import Page
-from secrets_svc.core.scope import Scope
+from secrets_svc.core.scope import Scope, in_words
 from secrets_svc.core.secret import SecretMetadata
 from secrets_svc.data.copying import Copied, Copier, Outcome, Waiting, pages_of
 from secrets_svc.runtime.settings import Settings
@@ -28,6 +28,7 @@ from secrets_svc.runtime.stores import Store, configured_store, open_audit
 
 #: Seconds for one call of a reader; nobody waits for an answer.
 _DEADLINE = 30.0
+_DONE = (Outcome.COPIED, Outcome.REPLACED, Outcome.WOULD_BE_COPIED, Outcome.WOULD_BE_REPLACED)
 _NOTED = (Outcome.DIFFERENT, Outcome.GONE, Outcome.FAILED)
 
 
@@ -131,7 +132,7 @@ class _Report:
     def _print(self, counts: Counter[Outcome], left: int, *, is_whole: bool) -> None:
         if self._output is OutputFormat.NAME:
             for each in self.copied:
-                if each.outcome in (Outcome.COPIED, Outcome.REPLACED):
+                if each.outcome in _DONE:
                     click.echo(each.ref.name)
         elif self._output is OutputFormat.TABLE:
             noted = [each for each in self.copied if each.outcome in _NOTED]
@@ -151,6 +152,10 @@ class _Report:
                 },
                 self._output,
             )
+        if is_whole and not self.copied and not left:
+            parts = self._task.parts
+            where = f"of {in_words(*parts)} " if parts.project or parts.domain else ""
+            sys.stderr.write(f'there is nothing {where}in store "{self._task.source}"\n')
         if left or not is_whole:
             more = "" if is_whole else ", and what wasn't listed yet,"
             sys.stderr.write(f"{counted(left, 'secret')}{more} left: the same command goes on with them\n")
@@ -192,7 +197,7 @@ def _document(copied: Copied) -> dict[str, Any]:
 
 
 def _sentence(task: Task, counts: Counter[Outcome]) -> str:
-    done = counts[Outcome.COPIED] + counts[Outcome.REPLACED]
+    done = sum(counts[outcome] for outcome in _DONE)
     verb = "would be copied" if task.dry_run else "copied and read back"
     parts = [f"{counted(done, 'secret')} {verb}", f"{counts[Outcome.SAME]} the same already"]
     parts += [f"{counts[outcome]} {outcome.value}" for outcome in _NOTED if counts[outcome]]

@@ -34,6 +34,8 @@ class Outcome(enum.StrEnum):
 
     COPIED = "copied"
     REPLACED = "replaced"
+    WOULD_BE_COPIED = "would_be_copied"  # by other than a dry run
+    WOULD_BE_REPLACED = "would_be_replaced"
     SAME = "same"  # the target has that value already
     DIFFERENT = "different"  # it has another one, which stays
     GONE = "gone"  # it was deleted from the source meanwhile
@@ -165,13 +167,12 @@ class Copier:
                 return Copied(ref, Outcome.DIFFERENT, there.token)
             if there.type is not wanted.type:
                 raise Conflict(f"secret {ref} is there with another type, which can't be changed")
-        outcome = Outcome.COPIED if there is None else Outcome.REPLACED
         if self.dry_run:
             self.writer.check(ref, wanted.value, wanted.type)
-            return Copied(ref, outcome)
+            return Copied(ref, Outcome.WOULD_BE_COPIED if there is None else Outcome.WOULD_BE_REPLACED)
         written = await asyncio.to_thread(self._write, wanted, there)
         await self._verify(wanted, written)
-        return Copied(ref, outcome, written.version)
+        return Copied(ref, Outcome.COPIED if there is None else Outcome.REPLACED, written.version)
 
     def _write(self, wanted: SecretVersion, there: SecretVersion | None) -> SecretMetadata:
         operation = uuid.uuid4().hex

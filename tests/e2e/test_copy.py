@@ -63,7 +63,8 @@ def test_all_is_copied_once_and_read_back(world: World) -> None:
         world.type("create", name, *WHERE, stdin=name.encode())
     world.type("create", "wide", "--org-wide", stdin=b"\xff\x00")
     tried = world.copy("--dry-run")
-    assert (tried["copied"], tried["dry_run"], world.there("a")) == (3, True, None)
+    assert (tried["would_be_copied"], tried["copied"], tried["dry_run"]) == (3, 0, True)
+    assert world.there("a") is None
     done = world.copy()
     assert (done["copied"], done["same"], done["left"]) == (3, 0, 0)
     assert world.there("a")["data"]["value"] == "a"
@@ -71,7 +72,11 @@ def test_all_is_copied_once_and_read_back(world: World) -> None:
     assert (again["copied"], again["same"]) == (0, 3)
     assert {item["outcome"] for item in again["items"]} == {"same"}
     events = [event for event in world.server.audit() if event["action"] == "copy"]
-    assert [event["outcome_of_copy"] for event in events] == ["copied"] * 6 + ["same"] * 3
+    assert [event["outcome_of_copy"] for event in events] == [
+        *["would_be_copied"] * 3,
+        *["copied"] * 3,
+        *["same"] * 3,
+    ]
     assert [event.get("dry_run") for event in events] == [True] * 3 + [None] * 6
     assert {(event["from"], event["secrets"][0]["store"]) for event in events} == {("here", "there")}
 
@@ -97,6 +102,9 @@ def test_a_scope_limits_what_is_copied(world: World) -> None:
     assert [item["project"] for item in world.copy("-p", "bank")["items"]] == ["bank"]
     assert [item["name"] for item in world.copy("--org-wide")["items"]] == ["wide"]
     assert world.there("a") is None
+    names = ("--from", "here", "--to", "there", "--settings", str(world.settings))
+    mistyped = world.type("backend", "copy", *names, "--state", str(world.server.state), "-p", "bamk")
+    assert mistyped.stderr == b'there is nothing of project bamk in store "here"\n'
 
 
 def test_what_the_target_can_not_hold_is_told_and_the_rest_copied(world: World) -> None:
