@@ -49,7 +49,7 @@ TIMES = st.integers(0, 40).map(lambda number: number / 4)
 SOME_KEYS = st.sets(st.sampled_from(KEYS), min_size=1).map(sorted)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     durations=st.lists(st.sampled_from([0.0, 0.25, 1.0, 3.0]), min_size=1, max_size=6),
     writes=st.lists(st.tuples(TIMES, st.sampled_from(KEYS)), max_size=30),
@@ -98,7 +98,7 @@ def test_no_answer_is_older_than_its_question(
     virtual_time.run(program())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     age=st.sampled_from([0.25, 1.0, 4.0]),
     durations=st.lists(st.sampled_from([0.0, 0.25, 1.0, 3.0]), min_size=1, max_size=6),
@@ -150,7 +150,7 @@ def test_who_may_be_told_something_older_shares_the_call_under_way() -> None:
     assert store.calls == [("a",), ("a",)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     latency=st.sampled_from([0.5, 1.0, 2.0]),
     arrivals=st.lists(st.tuples(TIMES, SOME_KEYS), min_size=1, max_size=60),

@@ -121,7 +121,7 @@ def test_a_limit_is_not_negative(world: FlyteWorld) -> None:
     assert said.code == "invalid_argument"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=st.binary(max_size=200), path=st.sampled_from(["CreateSecret", "ListSecrets", "GetSecret"]))
 def test_no_bytes_are_unknown(body: bytes, path: str) -> None:
     world = FlyteWorld()

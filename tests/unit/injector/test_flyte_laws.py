@@ -9,7 +9,7 @@ from typing import Any
 from admissions import Kit, apply, patch_of
 from flyte_pods import marks
 from generated_pods import pods
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from injector.dialects.flyte import FlyteDialect, Groups
@@ -18,7 +18,7 @@ from injector.requests import SecretRequest
 from secrets_svc.core.secret import SecretType
 
 KEYS, GROUPS, VERSIONS = ("k", "K", "db", "pull", "a-b"), ("", "db", "Web"), ("", "1")
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=300)
 PULL = SecretRequest("for-all", optional=True, attach=True)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from admissions import FILES, REQUEST, STATUS, Kit, apply, patch_of
 from generated_pods import SECRETS, pods
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 KIT = Kit()
 for number, secret in enumerate(SECRETS):
     KIT.reader.put(secret, b"canary-%d" % number)
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=300)
 
 
 @MANY

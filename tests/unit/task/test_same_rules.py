@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from injector import keys
@@ -23,7 +23,7 @@ from secrets_svc.task import InvalidRequest, Secret, pod_request, requests_in, r
 from secrets_svc.task.local_state import VARIABLE
 from secrets_svc.task.places import FILES_VARIABLE, OWN_FILES_VARIABLE
 
-MANY = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=400)
 
 NAMES = st.sampled_from(["a", "db-password", "B_1", "1bad", "x" * 128, "x" * 129, "a.b", "", "ü"]) | st.text(
     max_size=4

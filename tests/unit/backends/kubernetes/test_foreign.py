@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonpatch
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_svc.backends.kubernetes import names
@@ -28,7 +28,6 @@ from secrets_svc.core.value import SecretValue
 from secrets_svc.kube.informer import Metadata
 
 FLYTE = "flyte-secret-service"
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 REF = SecretRef(Scope("flyte", "development", "proj"), "my-secret")
 VALUE = b"\x00 of Flyte's"
 
@@ -261,7 +260,6 @@ LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
 PARTS = st.none() | LABELS
 
 
-@PATIENT
 @given(PARTS, PARTS, st.from_regex(r"[-a-zA-Z0-9_]{1,30}", fullmatch=True))
 def test_every_secret_that_can_be_is_taken_once(domain: str | None, project: str | None, key: str) -> None:
     id_ = encoded_id("flyte", domain or "", project or "", key)
@@ -274,7 +272,6 @@ def test_every_secret_that_can_be_is_taken_once(domain: str | None, project: str
     assert ours["metadata"]["labels"] == names.labels_of(Scope("flyte", domain, project))
 
 
-@PATIENT
 @given(
     st.recursive(
         st.none() | st.text(max_size=5) | st.integers(),

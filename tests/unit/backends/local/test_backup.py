@@ -280,7 +280,7 @@ def test_no_archive_at_all(tmp_path: Path, content: bytes) -> None:
         restore(tmp_path / "no-such-file", tmp_path / "restored")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_spoilt_archive_restores_whole_or_not_at_all(
     saved: Path, tmp_path: Path, data: st.DataObject
