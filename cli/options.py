@@ -27,4 +27,9 @@ Timeout = Annotated[
 
 def new_app() -> typer.Typer:
     """The ``app`` of a command's module: plain help, no completion options of its own."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        suggest_commands=False,  # Click does that
+    )

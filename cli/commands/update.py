@@ -16,7 +16,7 @@ from secrets_svc.core.value import SecretValue
 @command(
     "update",
     "secret update db-password -p shop -d production",
-    "secret update tls-key -p shop -f key.pem --if-version 0b9c1f",
+    "secret update tls-key -p shop -f key.pem --if-version 0b9c1f6e2d4a48c7b35f90ad17e86c21",
 )
 @click.argument("name")
 @value_options

@@ -273,7 +273,11 @@ def connect(
         else:
             config.load_kube_config(str(kubeconfig), context, configuration, persist_config=False)
     except Exception as error:  # the library raises what its parsers raise
-        where = "this process runs in no cluster" if kubeconfig is None else f"kubeconfig {kubeconfig}"
-        raise InvalidArgument(f"no way to the API server: {where}: {type(error).__name__}") from error
+        what = (
+            "this process runs in no cluster, and no kubeconfig is named"
+            if kubeconfig is None
+            else f"kubeconfig {kubeconfig} can't be used ({type(error).__name__})"
+        )
+        raise InvalidArgument(f"no way to the API server: {what}") from error
     pool = RESTClientObject(configuration).pool_manager
     return ApiServer(str(configuration.host), pool=pool, identity=_ConfigIdentity(configuration))
