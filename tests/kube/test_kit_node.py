@@ -133,7 +133,8 @@ def traces() -> dict[str, Any]:
         "mounts": sorted(Path("/proc/self/mounts").read_text().splitlines()),
         "interfaces": sorted(os.listdir("/sys/class/net")),
         "addresses": Path("/proc/net/fib_trie").read_text(),
-        "cgroups": sorted(map(str, Path("/sys/fs/cgroup").rglob("kubepods"))),
+        # A pod's may go while we look, which os.walk takes as it comes.
+        "cgroups": sorted(top for top, _, _ in os.walk("/sys/fs/cgroup") if Path(top).name == "kubepods"),
         "sysctls": {name: (Path("/proc/sys") / name).read_text() for name in SYSCTLS},
         "folders": [name for name in ("/var/lib/kubelet", "/var/lib/cni") if Path(name).exists()],
         "processes": [

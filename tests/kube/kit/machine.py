@@ -33,12 +33,19 @@ def as_found() -> dict[str, Any]:
     :raises KitError: if the machine runs a kubelet of its own.
     """
     for top in _cgroups():
-        if top.is_dir() and any(path.read_text().strip() for path in top.rglob("cgroup.procs")):
+        if any(_has_processes(Path(folder)) for folder, _, _ in os.walk(top)):  # some may go meanwhile
             raise KitError(f"{top} is in use: another kubelet runs on this machine")
     return {
         "sysctls": {name: (Path("/proc/sys") / name).read_text().strip() for name in SYSCTLS},
         "folders": [name for name in MOUNT_POINTS if not Path(name).exists()],
     }
+
+
+def _has_processes(cgroup: Path) -> bool:
+    try:
+        return bool((cgroup / "cgroup.procs").read_text().strip())
+    except OSError:
+        return False
 
 
 def prepare() -> None:

@@ -161,6 +161,6 @@ def test_a_value_is_in_the_staged_secret_and_nowhere_else(
     clean("our audit file", installation.audit_text())
     clean("our log", installation.server.log.read_text())
     for form in forms:
-        for file in Path(cluster.layout.folder).rglob("*"):
-            if file.is_file() and "etcd" in str(file):
+        for file in cluster.layout.etcd_data.rglob("*"):
+            if file.is_file():
                 assert form.encode() not in file.read_bytes(), file
