@@ -203,7 +203,8 @@ def test_all_that_is_missing_is_told_and_recorded(server: Server) -> None:
     assert "  secret create gone -p shop -d production\n  secret create lost -p shop" in done.stderr
     assert f"(state folder {server.state})" in done.stderr
     [event] = server.audit()[before:]
-    assert (event["outcome"], len(event["secrets"])) == ("not_found", 3)
+    assert (event["outcome"], len(event["secrets"])) == ("not_found", 5)
+    assert [each["name"] for each in event["secrets"] if each.get("version") is None] == ["gone", "lost"]
 
 
 TWICE = """
