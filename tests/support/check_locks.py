@@ -6,10 +6,11 @@ Once for each lock file: its hashes name what is installed. What went well is re
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from flyte_clients import cache
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements" / "users.txt"
@@ -34,8 +35,7 @@ def resolve(version: str) -> subprocess.CompletedProcess[str]:
 def remembered() -> Path:
     """The file that is there if this lock file went well, as it is checked here."""
     what = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes()).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "secrets-svc" / f"lock-{what[:16]}-ok"
+    return cache() / f"lock-{what[:16]}-ok"
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ def programs() -> Path:
     Takes a minute the first time. The environment is named after the lock file, so that another one is made
     when that changes.
     """
-    folder = _cache() / f"flyte-clients-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
+    folder = cache() / f"flyte-clients-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
@@ -36,7 +36,8 @@ def programs() -> Path:
     return folder / "venv" / "bin"
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The project's folder outside the checkout."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secrets-svc"
 
 
